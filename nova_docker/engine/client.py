@@ -1,0 +1,332 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The engine's REST API, as the few calls that this driver makes.
+
+The only module that imports the Docker SDK. One client serves all threads.
+Calls are short and have a timeout; streams have another.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import functools
+import json
+import threading
+from typing import Any
+from typing import TypeAlias
+
+import docker
+from docker import errors as docker_errors
+import requests
+
+from nova_docker import errors
+
+Document: TypeAlias = dict[str, Any]
+
+#: A stream is handed on in pieces of this size, in bytes.
+CHUNK = 1024 * 1024
+#: Connections kept open to the engine: one for each spawn that runs.
+POOL_SIZE = 32
+
+_BY_STATUS: Mapping[int, type[errors.EngineError]] = {
+    400: errors.EngineBadRequest,
+    404: errors.EngineNotFound,
+    409: errors.EngineConflict,
+}
+
+
+@contextlib.contextmanager
+def _classified() -> Iterator[None]:
+    try:
+        yield
+    except docker_errors.APIError as error:
+        status = error.status_code or 0
+        kind = _BY_STATUS.get(status, errors.EngineError)
+        raise kind(str(error.explanation or error), status) from error
+    except (docker_errors.DockerException,
+            requests.exceptions.RequestException) as error:
+        raise errors.EngineUnavailable(str(error)) from error
+
+
+def _checked(call: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(call)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        with _classified():
+            return call(*args, **kwargs)
+    return checked
+
+
+def _reported(lines: Iterable[Document]) -> list[Document]:
+    """Return the progress documents of a load; raise what they report.
+
+    The engine answers 200 before it has read the body, so a failure is only
+    in the answer's text.
+    """
+    answers = list(lines)
+    for line in answers:
+        if 'error' in line:
+            raise errors.EngineError(str(line['error']))
+    return answers
+
+
+class Engine:
+    """A Docker Engine reached over its unix socket.
+
+    Nothing is contacted before the first call. Every method raises the
+    :class:`nova_docker.errors.EngineError` family and nothing else of the
+    SDK's.
+
+    :param url: ``unix:///path`` of the engine's socket
+    :param timeout: seconds that a short call may take
+    :param stream_timeout: seconds without a byte before a stream is given up
+    """
+
+    def __init__(self, url: str, timeout: int = 60,
+                 stream_timeout: int = 600) -> None:
+        self.url = url
+        self._timeout = timeout
+        self._stream_timeout = stream_timeout
+        self._clients: dict[int | None, docker.APIClient] = {}
+        self._lock = threading.Lock()
+
+    def _client(self, timeout: int | None) -> docker.APIClient:
+        with self._lock:
+            if timeout not in self._clients:
+                self._clients[timeout] = docker.APIClient(
+                    base_url=self.url, version='auto', timeout=timeout,
+                    max_pool_size=POOL_SIZE)
+            return self._clients[timeout]
+
+    @property
+    def _calls(self) -> docker.APIClient:
+        return self._client(self._timeout)
+
+    @property
+    def _streams(self) -> docker.APIClient:
+        return self._client(self._stream_timeout)
+
+    # The engine
+
+    @_checked
+    def info(self) -> Document:
+        """Return the engine's facts (``GET /info``)."""
+        return self._calls.info()  # type: ignore[no-any-return]
+
+    @_checked
+    def version(self) -> Document:
+        """Return the engine's versions (``GET /version``)."""
+        return self._calls.version()  # type: ignore[no-any-return]
+
+    def events(self, since: float,
+               filters: Mapping[str, Sequence[str]]) -> 'EventStream':
+        """Open the event stream.
+
+        :param since: seconds since the epoch; earlier events that the engine
+            still remembers are told first
+        :param filters: as the engine's API has them
+        """
+        with _classified():
+            client = self._client(None)
+            return EventStream(client.events(
+                since=int(since), filters=dict(filters), decode=True))
+
+    # Containers
+
+    @_checked
+    def containers(self, labels: Sequence[str]) -> list[Document]:
+        """List containers in any state that carry all the labels.
+
+        :param labels: ``name`` or ``name=value``
+        """
+        return self._calls.containers(  # type: ignore[no-any-return]
+            all=True, filters={'label': list(labels)})
+
+    @_checked
+    def container(self, name: str) -> Document:
+        """Inspect a container; EngineNotFound when there is none."""
+        return self._calls.inspect_container(  # type: ignore[no-any-return]
+            name)
+
+    @_checked
+    def create(self, name: str, config: Document) -> str:
+        """Create a container and return its id.
+
+        :param config: the body of ``POST /containers/create``
+        """
+        return str(self._calls.create_container_from_config(
+            config, name)['Id'])
+
+    @_checked
+    def start(self, name: str) -> None:
+        """Start a container; a running one stays as it is."""
+        self._calls.start(name)
+
+    @_checked
+    def stop(self, name: str, timeout: int) -> None:
+        """Send the stop signal; kill after ``timeout`` seconds."""
+        # The answer comes when the container has ended, so the wait for it
+        # is the call's own timeout on top.
+        url = self._calls._url('/containers/{0}/stop', name)
+        answer = self._calls._post(url, params={'t': timeout},
+                                   timeout=timeout + self._timeout)
+        self._calls._raise_for_status(answer)
+
+    def signal(self, name: str, signal: str) -> None:
+        """Send a signal to the main process; nothing if it has ended."""
+        with contextlib.suppress(errors.EngineConflict):
+            self._kill(name, signal)
+
+    @_checked
+    def _kill(self, name: str, signal: str) -> None:
+        self._calls.kill(name, signal)
+
+    @_checked
+    def pause(self, name: str) -> None:
+        """Freeze every process of a container."""
+        self._calls.pause(name)
+
+    @_checked
+    def unpause(self, name: str) -> None:
+        """Thaw a frozen container."""
+        self._calls.unpause(name)
+
+    def remove(self, name: str) -> None:
+        """Kill and remove a container; it may be gone already."""
+        with contextlib.suppress(errors.EngineNotFound):
+            self._remove(name)
+
+    @_checked
+    def _remove(self, name: str) -> None:
+        self._calls.remove_container(name, v=True, force=True)
+
+    @_checked
+    def stats(self, name: str) -> Document:
+        """Return one sample of a container's resource use."""
+        return self._calls.stats(  # type: ignore[no-any-return]
+            name, stream=False, one_shot=True)
+
+    def log_tail(self, name: str, lines: int) -> Iterator[bytes]:
+        """Yield the last lines that the main process wrote.
+
+        :param lines: how many; a line has no bound
+        """
+        with _classified():
+            yield from self._calls.logs(name, stream=True, follow=False,
+                                        tail=lines)
+
+    @_checked
+    def read_archive(self, name: str, path: str) -> bytes:
+        """Return a tar of a small file; EngineNotFound without it."""
+        stream, _stat = self._calls.get_archive(name, path)
+        return b''.join(stream)
+
+    @_checked
+    def write_archive(self, name: str, path: str, archive: bytes) -> None:
+        """Unpack a tar below ``path`` in a container's file system."""
+        self._calls.put_archive(name, path, archive)
+
+    @_checked
+    def commit(self, name: str, reference: str, *, pause: bool,
+               changes: Sequence[str] = ()) -> str:
+        """Make an engine image of a container's file system.
+
+        :param reference: ``repository:tag`` of the new image
+        :param pause: freeze the container meanwhile
+        :param changes: Dockerfile instructions
+        :returns: the engine image's id
+        """
+        repository, tag = reference.rsplit(':', 1)
+        url = self._streams._url('/commit')
+        answer = self._streams._post_json(url, data={}, params={
+            'container': name, 'repo': repository, 'tag': tag,
+            'pause': pause, 'changes': '\n'.join(changes)})
+        return str(self._streams._result(answer, json=True)['Id'])
+
+    # Images
+
+    @_checked
+    def image(self, reference: str) -> Document:
+        """Inspect an engine image; EngineNotFound when there is none."""
+        return self._calls.inspect_image(  # type: ignore[no-any-return]
+            reference)
+
+    @_checked
+    def images(self, reference: str) -> list[Document]:
+        """List the engine images whose tag matches ``reference``."""
+        return self._calls.images(  # type: ignore[no-any-return]
+            filters={'reference': reference})
+
+    @_checked
+    def load_image(self, chunks: Iterable[bytes]) -> None:
+        """Load a ``docker save`` archive.
+
+        :param chunks: its bytes; an error raised there aborts the load and
+            reaches the caller as it is
+        """
+        _reported(self._streams.load_image(chunks, quiet=True))
+
+    @_checked
+    def import_image(self, chunks: Iterable[bytes], reference: str,
+                     changes: Sequence[str] = ()) -> str:
+        """Make an engine image of a root file system tar.
+
+        :returns: the engine image's id
+        """
+        repository, tag = reference.rsplit(':', 1)
+        url = self._streams._url('/images/create')
+        answer = self._streams._post(
+            url, data=chunks, stream=True,
+            params={'fromSrc': '-', 'repo': repository, 'tag': tag,
+                    'changes': list(changes)},
+            headers={'Content-Type': 'application/x-tar'})
+        self._streams._raise_for_status(answer)
+        lines = [json.loads(line) for line in answer.iter_lines() if line]
+        return str(_reported(lines)[-1]['status'])
+
+    @_checked
+    def tag_image(self, image: str, reference: str) -> None:
+        """Give an engine image a further tag."""
+        repository, tag = reference.rsplit(':', 1)
+        self._calls.tag(image, repository, tag)
+
+    def remove_image(self, reference: str, force: bool = False) -> None:
+        """Remove a tag, and the image with its last one; absent is fine."""
+        with contextlib.suppress(errors.EngineNotFound):
+            self._remove_image(reference, force)
+
+    @_checked
+    def _remove_image(self, reference: str, force: bool) -> None:
+        self._streams.remove_image(reference, force=force)
+
+    def save_image(self, reference: str) -> Iterator[bytes]:
+        """Yield the ``docker save`` archive of an image."""
+        with _classified():
+            yield from self._streams.get_image(reference, chunk_size=CHUNK)
+
+
+class EventStream:
+    """The engine's events, one document each, until closed."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[Document]:
+        with _classified():
+            yield from self._stream
+
+    def close(self) -> None:
+        """End the iteration, from any thread."""
+        self._stream.close()

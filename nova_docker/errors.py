@@ -1,0 +1,128 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Our exceptions, and the one wall that turns engine errors into Nova's.
+
+Inside the package an engine failure is an :class:`EngineError`, classified
+by status in ``engine/``. Nothing of it leaves the driver: every public
+method of the facade stands behind :func:`wall`.
+"""
+
+from collections.abc import Callable
+import functools
+import inspect
+from typing import Any
+from typing import TypeVar
+
+from nova import exception
+from nova import objects
+
+T = TypeVar('T')
+
+
+class EngineError(Exception):
+    """The engine refused a request or failed at it.
+
+    :param message: the engine's own words
+    :param status: the HTTP status of its answer; 0 when there was none
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+class EngineBadRequest(EngineError):
+    """The engine found a request wrong (400): it names what is."""
+
+
+class EngineNotFound(EngineError):
+    """No such container or image (404)."""
+
+
+class EngineConflict(EngineError):
+    """The name is taken or the state does not allow it (409)."""
+
+
+class EngineUnavailable(EngineError):
+    """The engine does not answer, or not in time."""
+
+
+class UnsupportedVif(exception.InvalidInput):
+    """A port whose VIF type this driver has no wiring for."""
+
+    msg_fmt = ("Network port of VIF type '%(vif_type)s' can't be given to a "
+               "container: only 'ovs' (Open vSwitch and OVN) is supported.")
+
+
+class BadSetting(exception.InvalidInput):
+    """A server, image or flavor key whose value can't be used."""
+
+    msg_fmt = "%(source)s '%(key)s': %(reason)s"
+
+
+def _instance_id(error: EngineError, instance: Any) -> str:
+    return instance.uuid if instance is not None else error.message
+
+
+def _unavailable(error: EngineError, instance: Any) -> Exception:
+    return exception.HypervisorUnavailable(
+        f'Docker Engine does not answer: {error.message}')
+
+
+def _absent(error: EngineError, instance: Any) -> Exception:
+    return exception.InstanceNotFound(
+        instance_id=_instance_id(error, instance))
+
+
+def _failed(error: EngineError, instance: Any) -> Exception:
+    return exception.InternalError(f'Docker Engine: {error.message}')
+
+
+#: The most specific entry wins, so subclasses stand before their bases.
+_TABLE: tuple[tuple[type[EngineError], Callable[..., Exception]], ...] = (
+    (EngineUnavailable, _unavailable),
+    (EngineNotFound, _absent),
+    (EngineError, _failed),
+)
+
+
+def translate(error: EngineError, instance: Any = None) -> Exception:
+    """Return Nova's exception for an engine error.
+
+    :param error: what the engine package raised
+    :param instance: the nova.objects.Instance at hand, if there is one
+    """
+    return next(make(error, instance) for kind, make in _TABLE
+                if isinstance(error, kind))
+
+
+def _guarded(method: Callable[..., T]) -> Callable[..., T]:
+    @functools.wraps(method)
+    def guard(*args: Any, **kwargs: Any) -> T:
+        try:
+            return method(*args, **kwargs)
+        except EngineError as error:
+            given = [*args, *kwargs.values()]
+            instance = next((value for value in given
+                             if isinstance(value, objects.Instance)), None)
+            raise translate(error, instance) from error
+    return guard
+
+
+def wall(driver: type[T]) -> type[T]:
+    """Class decorator: no engine error passes a public method."""
+    for name, method in list(vars(driver).items()):
+        if inspect.isfunction(method) and not name.startswith('_'):
+            setattr(driver, name, _guarded(method))
+    return driver
