@@ -1,0 +1,117 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The ``[docker]`` options."""
+
+from collections.abc import Sequence
+
+import nova.conf
+from oslo_config import cfg
+
+CONF = nova.conf.CONF
+
+group = cfg.OptGroup(
+    'docker', title='Docker driver',
+    help='Used when ``compute_driver = docker.DockerDriver``: this host runs '
+         'its instances as containers on a Docker Engine.')
+
+options: list[cfg.Opt] = [
+    cfg.URIOpt(
+        'url', default='unix:///var/run/docker.sock', schemes=['unix'],
+        help="""
+The unix socket on which the Docker Engine listens, as ``unix://`` and an
+absolute path. nova-compute's user must be allowed to open it: on most systems
+that is membership of the group ``docker``.
+"""),
+    cfg.IntOpt(
+        'api_timeout', default=60, min=1,
+        help="""
+Seconds that one call to the engine may take. Streams of images and events are
+not meant: see ``stream_timeout``.
+"""),
+    cfg.IntOpt(
+        'stream_timeout', default=600, min=1,
+        help="""
+Seconds that the engine may stay silent while an image is loaded, committed or
+saved. An engine that checks or packs a large image says nothing for a while.
+"""),
+    cfg.StrOpt(
+        'sandbox_image',
+        help="""
+An engine image for the container that owns an instance's network namespace.
+Its main process must do nothing and end on no signal but SIGKILL. By default
+the driver makes an image of a few hundred bytes itself.
+"""),
+    cfg.StrOpt(
+        'lxcfs', default='auto', choices=[
+            ('auto', 'use LXCFS where it is mounted at ``lxcfs_path``'),
+            ('required', 'do not start nova-compute without LXCFS'),
+            ('off', "show the host's /proc/cpuinfo, meminfo and so on")],
+        help="""
+Whether a container sees its own CPUs, memory, load and uptime in /proc,
+through LXCFS, instead of the host's.
+
+Related options: ``lxcfs_path``.
+"""),
+    cfg.StrOpt(
+        'lxcfs_path', default='/var/lib/lxcfs',
+        help='The directory at which LXCFS is mounted on this host.'),
+    cfg.StrOpt(
+        'tx_checksum_offload', default='auto', choices=[
+            ('auto', 'off on a userspace Open vSwitch datapath without TSO '
+                     'support, on elsewhere'),
+            ('on', 'the kernel leaves checksums to the datapath'),
+            ('off', 'the kernel computes every checksum')],
+        help="""
+Transmit checksum and segmentation offload of a container's interfaces. A
+userspace datapath without ``userspace-tso-enable`` drops what has no checksum
+yet, so TCP does not pass there with offload on.
+"""),
+    cfg.IntOpt(
+        'pids_limit', default=4096, min=0,
+        help="""
+Processes and threads that a container may have at a time. 0 is no limit. The
+flavor key ``docker:pids_limit`` wins over it.
+"""),
+    cfg.IntOpt(
+        'console_log_max_size', default=10, min=1,
+        help="""
+MiB of console log that the engine keeps for each container; what is older is
+dropped.
+"""),
+    cfg.IntOpt(
+        'console_output_max_size', default=100, min=1,
+        help="""
+KiB of console output that one request (``openstack console log show``)
+returns at most, counted from the end.
+"""),
+    cfg.IntOpt(
+        'image_max_size', default=100, min=1,
+        help="""
+GiB that one image may unpack to on its way from Glance into the engine. A
+larger one is refused, so that a small compressed archive can't fill the disk.
+"""),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register the options; can be done again."""
+    conf.register_group(group)
+    conf.register_opts(options, group=group)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, Sequence[cfg.Opt]]]:
+    """Tell oslo-config-generator what there is."""
+    return [(group, options)]
+
+
+register_opts(CONF)

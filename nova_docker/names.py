@@ -1,0 +1,95 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Names and labels of what the driver owns in the engine.
+
+The engine is the database: whatever must be found again is in a container's
+name or labels, and a container without our label is never touched.
+"""
+
+from collections.abc import Mapping
+import enum
+import re
+from typing import Any
+
+from nova import objects
+
+#: Every label of ours begins like this.
+LABEL_PREFIX = 'org.openstack.nova.'
+UUID = LABEL_PREFIX + 'uuid'
+ROLE = LABEL_PREFIX + 'role'
+PROJECT = LABEL_PREFIX + 'project'
+IMAGE = LABEL_PREFIX + 'image'
+FLAVOR = LABEL_PREFIX + 'flavor'
+VERSION = LABEL_PREFIX + 'version'
+#: What the labels mean may change; this says which meaning they have.
+FORMAT = '1'
+
+#: The engine image of the sandbox, built by the driver.
+SANDBOX_IMAGE = 'nova-docker/sandbox:1'
+
+_UUID = r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+_WORKLOAD = re.compile(f'nova-({_UUID})')
+
+
+class Role(enum.StrEnum):
+    """What a container is for."""
+
+    WORKLOAD = 'workload'
+    SANDBOX = 'sandbox'
+
+
+def workload(uuid: str) -> str:
+    """Return the name of the container that runs the instance's image."""
+    return f'nova-{uuid}'
+
+
+def sandbox(uuid: str) -> str:
+    """Return the name of the container that owns the network namespace."""
+    return f'nova-{uuid}-sandbox'
+
+
+def instance_uuid(container_name: str) -> str | None:
+    """Return the instance's uuid for a workload's name, else None."""
+    match = _WORKLOAD.fullmatch(container_name)
+    return match and match.group(1)
+
+
+def image_reference(image_id: str) -> str:
+    """Return the engine's name for a Glance image."""
+    return f'nova-docker/image:{image_id}'
+
+
+def snapshot_reference(image_id: str) -> str:
+    """Return the engine's name for a snapshot on its way to Glance."""
+    return f'nova-docker/snapshot:{image_id}'
+
+
+def labels(instance: objects.Instance, role: Role) -> dict[str, str]:
+    """Return the labels of one of an instance's containers."""
+    return {
+        UUID: instance.uuid,
+        ROLE: role.value,
+        PROJECT: instance.project_id or '',
+        IMAGE: instance.image_ref or '',
+        FLAVOR: instance.flavor.name,
+        VERSION: FORMAT,
+    }
+
+
+def uuid_of(document: Mapping[str, Any]) -> str | None:
+    """Return the instance's uuid from a listed container or an event.
+
+    :param document: a row of the container list, or an event's ``Actor``
+    """
+    found = document.get('Labels') or document.get('Attributes') or {}
+    return found.get(UUID)
