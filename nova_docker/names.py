@@ -16,6 +16,8 @@ The engine is the database: whatever must be found again is in a container's
 name or labels, and a container without our label is never touched.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 import enum
 import re

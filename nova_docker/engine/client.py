@@ -276,7 +276,7 @@ class Engine:
         :param chunks: its bytes; an error raised there aborts the load and
             reaches the caller as it is
         """
-        _reported(self._streams.load_image(chunks, quiet=True))
+        _reported(self._streams.load_image(iter(chunks), quiet=True))
 
     @_checked
     def import_image(self, chunks: Iterable[bytes], reference: str,
@@ -288,7 +288,7 @@ class Engine:
         repository, tag = reference.rsplit(':', 1)
         url = self._streams._url('/images/create')
         answer = self._streams._post(
-            url, data=chunks, stream=True,
+            url, data=iter(chunks), stream=True,
             params={'fromSrc': '-', 'repo': repository, 'tag': tag,
                     'changes': list(changes)},
             headers={'Content-Type': 'application/x-tar'})

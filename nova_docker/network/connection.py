@@ -1,0 +1,127 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""An instance's connection to its networks: sandbox and ports together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+
+from nova import exception
+from nova import objects
+from nova.network import model
+from oslo_log import log as logging
+
+from nova_docker import errors
+from nova_docker.network import sandbox
+from nova_docker.network import vif
+from nova_docker.network import wiring
+
+LOG = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def _as_plug_failure() -> Iterator[None]:
+    """Nova knows what to do after this exception, at start-up as well."""
+    try:
+        yield
+    except (exception.NovaException, errors.EngineError):
+        raise
+    except Exception as error:
+        raise exception.VirtualInterfacePlugException(
+            f'Network port could not be wired: {error}') from error
+
+
+class Connection:
+    """Connects instances to their networks and disconnects them.
+
+    :param boxes: makes the containers that own the network namespaces
+    :param wires: wires one port at a time
+    """
+
+    def __init__(self, boxes: sandbox.Sandbox, wires: wiring.Wiring) -> None:
+        self._boxes = boxes
+        self._wires = wires
+
+    def prepare(self) -> None:
+        """Do once what would delay the first instance."""
+        self._boxes.prepare()
+
+    def plug(self, instance: objects.Instance,
+             network_info: model.NetworkInfo) -> None:
+        """Put the host ends on the switch: Neutron's work begins here.
+
+        Can be run again. :meth:`unplug` is its twin.
+        """
+        with _as_plug_failure():
+            for port in network_info:
+                self._wires.plug(instance, port)
+
+    def unplug(self, instance: objects.Instance,
+               network_info: model.NetworkInfo) -> None:
+        """Take the ports off the switch; can be run again.
+
+        Every port gets its turn; the first error is raised at the end.
+        """
+        failures: list[Exception] = []
+        for port in network_info:
+            try:
+                self._wires.unplug(instance, port)
+            except Exception as error:
+                LOG.warning('Unplugging port %s failed: %s', port['id'],
+                            error, instance=instance)
+                failures.append(error)
+        if failures:
+            raise exception.VirtualInterfaceUnplugException(
+                reason=str(failures[0])) from failures[0]
+
+    def join(self, instance: objects.Instance,
+             network_info: model.NetworkInfo) -> None:
+        """Give the instance's network namespace its ends of the ports.
+
+        Starts the sandbox when it does not run. Can be run again, and after
+        the sandbox was restarted.
+        """
+        with _as_plug_failure():
+            addresses = [ip['address'] for ip in network_info.fixed_ips()]
+            pid = self._boxes.ensure(
+                instance, vif.nameservers(network_info), addresses)
+            for port in network_info:
+                self._wires.connect(instance, port, pid)
+
+    def ensure(self, instance: objects.Instance,
+               network_info: model.NetworkInfo) -> None:
+        """Bring the instance's whole network to what Neutron says."""
+        self.plug(instance, network_info)
+        self.join(instance, network_info)
+
+    def attach(self, instance: objects.Instance, port: model.VIF) -> None:
+        """Add one port; undone if it fails. :meth:`detach` is its twin."""
+        ports = model.NetworkInfo([port])
+        try:
+            self.ensure(instance, ports)
+        except Exception:
+            self.detach(instance, port)
+            raise
+
+    def detach(self, instance: objects.Instance, port: model.VIF) -> None:
+        """Take one port away; can be run again."""
+        self.unplug(instance, model.NetworkInfo([port]))
+
+    def remove(self, instance: objects.Instance,
+               network_info: model.NetworkInfo) -> None:
+        """Leave nothing of the instance's network; can be run again."""
+        try:
+            self.unplug(instance, network_info)
+        finally:
+            self._boxes.remove(instance.uuid)

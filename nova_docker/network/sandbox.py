@@ -1,0 +1,143 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The sandbox: the small container that owns an instance's network.
+
+It runs one process that sleeps in pause(2) and outlives every stop, reboot
+and rebuild of the workload, so the network namespace does too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import io
+import platform
+import struct
+import tarfile
+import threading
+
+from nova import exception
+from nova import objects
+
+from nova_docker import errors
+from nova_docker import names
+from nova_docker import spec
+from nova_docker.engine import client
+
+#: Linux's ELF machine number and a loop around a system call that sleeps
+#: until a signal: pause(2), or ppoll(2) without a timeout where there is no
+#: pause.
+_PROGRAMS = {
+    # mov eax, 34; syscall; jmp back
+    'x86_64': (62, bytes.fromhex('b822000000 0f05 ebf7')),
+    # x0-x4 = 0; x8 = 73; svc 0; b back
+    'aarch64': (183, struct.pack(
+        '<8I', 0xd2800000, 0xd2800001, 0xd2800002, 0xd2800003, 0xd2800004,
+        0xd2800928, 0xd4000001, 0x17fffff9)),
+}
+_ELF_HEADER, _PROGRAM_HEADER, _LOAD_ADDRESS = 64, 56, 0x400000
+
+
+def executable(machine: str) -> bytes:
+    """Return a static ELF executable that sleeps for ever.
+
+    :param machine: as platform.machine() has it
+    :raises InvalidConfiguration: on a machine we have no program for
+    """
+    if machine not in _PROGRAMS:
+        raise exception.InvalidConfiguration(
+            f"There is no built-in sandbox for machine '{machine}': set "
+            "[docker] sandbox_image.")
+    number, code = _PROGRAMS[machine]
+    offset = _ELF_HEADER + _PROGRAM_HEADER
+    size = offset + len(code)
+    identification = b'\x7fELF' + bytes([2, 1, 1]) + bytes(9)
+    header = identification + struct.pack(
+        '<HHIQQQIHHHHHH', 2, number, 1, _LOAD_ADDRESS + offset, _ELF_HEADER,
+        0, 0, _ELF_HEADER, _PROGRAM_HEADER, 1, 0, 0, 0)
+    segment = struct.pack('<IIQQQQQQ', 1, 5, 0, _LOAD_ADDRESS, _LOAD_ADDRESS,
+                          size, size, 0x1000)
+    return header + segment + code
+
+
+def _root_file_system(machine: str) -> bytes:
+    program = executable(machine)
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode='w') as tar:
+        member = tarfile.TarInfo('pause')
+        member.mode, member.size = 0o755, len(program)
+        tar.addfile(member, io.BytesIO(program))
+    return archive.getvalue()
+
+
+class Sandbox:
+    """Makes, finds and removes sandboxes.
+
+    :param engine: where they run
+    :param image: an engine image to use instead of the built-in one
+    """
+
+    def __init__(self, engine: client.Engine, image: str | None) -> None:
+        self._engine = engine
+        self._own_image = image
+        self._building = threading.Lock()
+
+    def prepare(self) -> str:
+        """Make sure that the image is there and return its name.
+
+        :raises InvalidConfiguration: if the operator's image is not
+        """
+        reference = self._own_image or names.SANDBOX_IMAGE
+        with self._building:
+            try:
+                self._engine.image(reference)
+            except errors.EngineNotFound as error:
+                self._build(error)
+        return reference
+
+    def _build(self, absent: errors.EngineNotFound) -> None:
+        if self._own_image:
+            raise exception.InvalidConfiguration(
+                f"[docker] sandbox_image: the engine has no image "
+                f"'{self._own_image}'. Pull or load it.") from absent
+        self._engine.import_image(
+            [_root_file_system(platform.machine())], names.SANDBOX_IMAGE,
+            changes=['ENTRYPOINT ["/pause"]'])
+
+    def ensure(self, instance: objects.Instance, nameservers: Sequence[str],
+               addresses: Sequence[str]) -> int:
+        """Create the sandbox if it is missing, start it if it stopped.
+
+        Can be run again.
+
+        :param nameservers: for resolv.conf
+        :param addresses: what the server's own name resolves to
+        :returns: the process whose network namespace is the instance's
+        """
+        name = names.sandbox(instance.uuid)
+        try:
+            return self._running(name)
+        except errors.EngineNotFound:
+            self._engine.create(name, spec.sandbox(
+                instance, self.prepare(), nameservers, addresses))
+        return self._running(name)
+
+    def _running(self, name: str) -> int:
+        state = self._engine.container(name)['State']
+        if not state['Running']:
+            self._engine.start(name)
+            state = self._engine.container(name)['State']
+        return int(state['Pid'])
+
+    def remove(self, uuid: str) -> None:
+        """Remove the sandbox; it may be gone already."""
+        self._engine.remove(names.sandbox(uuid))

@@ -1,0 +1,234 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""PURE: from an instance to the engine's create arguments.
+
+Data in, the body of ``POST /containers/create`` out: no client, no options,
+no file is read here. Names of fields are the Engine API's
+(https://docs.docker.com/reference/api/engine/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import os.path
+from typing import Any
+
+from nova import objects
+from oslo_utils import units
+
+from nova_docker import errors
+from nova_docker import names
+from nova_docker import settings
+
+Document = dict[str, Any]
+
+#: What LXCFS provides, below its mount point and below / alike.
+LXCFS_FILES = ('proc/cpuinfo', 'proc/diskstats', 'proc/loadavg',
+               'proc/meminfo', 'proc/stat', 'proc/swaps', 'proc/uptime')
+#: Nova's period, in microseconds, where a flavor sets only a quota.
+_CPU_PERIOD = 100000
+_SHELLS = frozenset({'ash', 'bash', 'dash', 'fish', 'ksh', 'mksh', 'sh',
+                     'zsh'})
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """What the create arguments depend on besides the instance.
+
+    :param init: the engine has docker-init
+    :param disk_quota: the storage driver enforces a container's size
+    :param block_device: path of the device that holds the engine's data, for
+        I/O limits; None if there is none
+    :param lxcfs: LXCFS's mount point; None not to use it
+    :param pids_limit: default of processes in a container; 0 is no limit
+    :param log_size: MiB of console log kept
+    """
+
+    init: bool
+    disk_quota: bool
+    block_device: str | None
+    lxcfs: str | None
+    pids_limit: int
+    log_size: int
+
+
+def sandbox(instance: objects.Instance, image: str,
+            nameservers: Sequence[str], addresses: Sequence[str]) -> Document:
+    """Return the create arguments of an instance's sandbox.
+
+    :param image: the sandbox's engine image
+    :param nameservers: addresses for resolv.conf. With none, the loopback
+        address stands there, since the engine would write the host's.
+    :param addresses: the server's own, which its name resolves to
+    """
+    return {
+        'Image': image,
+        'Hostname': instance.hostname,
+        'Labels': names.labels(instance, names.Role.SANDBOX),
+        'HostConfig': {
+            'NetworkMode': 'none',
+            'Dns': list(nameservers) or ['127.0.0.1'],
+            'DnsSearch': ['.'],
+            'ExtraHosts': [f'{instance.hostname}:{address}'
+                           for address in addresses],
+            'ReadonlyRootfs': True,
+            'CapDrop': ['ALL'],
+            'SecurityOpt': ['no-new-privileges'],
+            'PidsLimit': 1,
+            'LogConfig': {'Type': 'none'},
+        },
+    }
+
+
+def workload(instance: objects.Instance, image: str, host: Host) -> Document:
+    """Return the create arguments of an instance's workload.
+
+    :param image: the engine image to run
+    :raises BadSetting: naming the key that can't be used
+    """
+    asked = settings.workload(instance.metadata, instance.system_metadata)
+    granted = settings.privileges(instance.flavor.extra_specs)
+    body = {
+        'Image': image,
+        'Cmd': asked.command,
+        'Entrypoint': asked.entrypoint,
+        'Env': [f'{name}={value}' for name, value in asked.env.items()],
+        'WorkingDir': asked.workdir,
+        'User': asked.user,
+        'StopSignal': asked.stop_signal,
+        'Tty': asked.tty,
+        'OpenStdin': asked.tty,
+        'Labels': names.labels(instance, names.Role.WORKLOAD),
+        'HostConfig': {
+            'NetworkMode': f'container:{names.sandbox(instance.uuid)}',
+            'Init': asked.init and host.init,
+            'LogConfig': {'Type': 'json-file', 'Config': {
+                'max-size': f'{host.log_size}m', 'max-file': '1'}},
+            'Binds': _binds(host),
+            **limits(instance.flavor),
+            **_disk(instance.flavor, host),
+            **_disk_io(instance.flavor, host),
+            **_privileges(granted, host),
+        },
+    }
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def limits(flavor: objects.Flavor) -> Document:
+    """Return the memory and CPU limits, which can change at run time.
+
+    :raises BadSetting: naming the ``quota:cpu_`` key
+    """
+    memory = flavor.memory_mb * units.Mi
+    return {'Memory': memory,
+            'MemorySwap': memory + (flavor.swap or 0) * units.Mi,
+            **_cpu(flavor)}
+
+
+def _number(flavor: objects.Flavor, key: str) -> int | None:
+    text = flavor.extra_specs.get(key)
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise errors.BadSetting(source='Flavor key', key=key,
+                                reason=f'{text!r} is not a number.')
+    return int(text)
+
+
+def _cpu(flavor: objects.Flavor) -> Document:
+    shares = _number(flavor, 'quota:cpu_shares')
+    period = _number(flavor, 'quota:cpu_period') or _CPU_PERIOD
+    quota = _number(flavor, 'quota:cpu_quota') or flavor.vcpus * period
+    found = {'CpuPeriod': period, 'CpuQuota': quota}
+    return found if shares is None else found | {'CpuShares': shares}
+
+
+def _disk(flavor: objects.Flavor, host: Host) -> Document:
+    if not host.disk_quota or not flavor.root_gb:
+        return {}
+    return {'StorageOpt': {'size': f'{flavor.root_gb}G'}}
+
+
+_DISK_IO: Mapping[str, tuple[str, ...]] = {
+    'quota:disk_read_bytes_sec': ('BlkioDeviceReadBps',),
+    'quota:disk_write_bytes_sec': ('BlkioDeviceWriteBps',),
+    'quota:disk_total_bytes_sec': ('BlkioDeviceReadBps',
+                                   'BlkioDeviceWriteBps'),
+    'quota:disk_read_iops_sec': ('BlkioDeviceReadIOps',),
+    'quota:disk_write_iops_sec': ('BlkioDeviceWriteIOps',),
+    'quota:disk_total_iops_sec': ('BlkioDeviceReadIOps',
+                                  'BlkioDeviceWriteIOps'),
+}
+
+
+def _disk_io(flavor: objects.Flavor, host: Host) -> Document:
+    found: Document = {}
+    for key, fields in _DISK_IO.items():
+        rate = _number(flavor, key)
+        if not rate:
+            continue
+        if host.block_device is None:
+            raise errors.BadSetting(
+                source='Flavor key', key=key,
+                reason="the engine's data on this host is on no block "
+                       'device whose rate could be limited.')
+        for field in fields:
+            found[field] = [{'Path': host.block_device, 'Rate': rate}]
+    return found
+
+
+def _privileges(granted: settings.Privileges, host: Host) -> Document:
+    pids = (host.pids_limit if granted.pids_limit is None
+            else granted.pids_limit)
+    found: Document = {
+        'PidsLimit': pids or None,
+        'Runtime': granted.runtime,
+        'Privileged': granted.privileged,
+        'CapAdd': granted.cap_add,
+        'CapDrop': granted.cap_drop,
+        'SecurityOpt': granted.security_opt,
+        'ShmSize': granted.shm_size and granted.shm_size * units.Mi,
+        'ReadonlyRootfs': granted.read_only,
+        'Sysctls': dict(granted.sysctls),
+        'Ulimits': [{'Name': name, 'Soft': limit.soft, 'Hard': limit.hard}
+                    for name, limit in granted.ulimits.items()],
+        'Devices': [{'PathOnHost': device.host_path,
+                     'PathInContainer': device.path,
+                     'CgroupPermissions': device.permissions}
+                    for device in granted.devices.values()],
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _binds(host: Host) -> list[str]:
+    if host.lxcfs is None:
+        return []
+    return [f'{host.lxcfs}/{name}:/{name}:rw' for name in LXCFS_FILES]
+
+
+def is_interactive_shell(command: Sequence[str]) -> bool:
+    """Tell whether a command is a shell that reads from its terminal.
+
+    Such a shell ignores SIGTERM. One that runs a script does not.
+
+    :param command: the program and its arguments
+    """
+    program = os.path.basename(command[0]).lstrip('-')
+    arguments = list(command[1:])
+    if program == 'busybox' and arguments:
+        program = arguments.pop(0)
+    return program in _SHELLS and all(
+        argument.startswith('-') and 'c' not in argument.lstrip('-')
+        or argument.startswith('--') for argument in arguments)
