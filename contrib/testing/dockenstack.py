@@ -1,0 +1,71 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The cloud on this machine, by its own commands."""
+
+import os
+import pathlib
+
+import process
+
+#: Seconds for one command; a whole cloud from nothing takes a few minutes.
+PATIENCE = 1800
+
+
+class Dockenstack:
+    """``contrib/dockenstack``: brought up as far as a stage needs it."""
+
+    def __init__(self, source: pathlib.Path, home: pathlib.Path,
+                 env: dict[str, str], logs: pathlib.Path) -> None:
+        self._commands = source / 'contrib' / 'dockenstack'
+        self._source = source
+        self._env = env
+        self._logs = logs
+        self.venv = home / 'venv'
+        self.clouds = home / 'clouds.yaml'
+        self._ready: set[str] = set()
+        self._was_up = self.is_up()
+
+    def is_up(self) -> bool:
+        return self._run('status') == 0
+
+    def up(self, to: str = '') -> None:
+        """Bring it up, or only to the named part. Once is enough.
+
+        :raises RuntimeError: if it could not; the message ends with the last
+            lines that it said.
+        """
+        if to in self._ready:
+            return
+        if self._run('up', *(['--to', to] if to else [])):
+            log = self.log('up')
+            raise RuntimeError(
+                f'contrib/dockenstack/up failed:\n{process.tail(log)}\n'
+                f'(all of it: {log})')
+        self._ready.add(to)
+
+    def restore(self) -> bool:
+        """Bring it down, unless it was up before.
+
+        :returns: whether the machine is as it was.
+        """
+        return self._was_up or self._run('down') == 0
+
+    def log(self, command: str) -> pathlib.Path:
+        return self._logs / f'dockenstack-{command}.log'
+
+    def _run(self, command: str, *arguments: str) -> int:
+        log = self.log(command)
+        log.unlink(missing_ok=True)
+        return process.run(
+            [os.fspath(self._commands / command), *arguments], log,
+            env=self._env, cwd=self._source, timeout=PATIENCE)

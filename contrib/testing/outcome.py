@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the stages came to: counts, failures, unexplained skips, the table."""
+
+from collections.abc import Iterable
+import dataclasses
+import pathlib
+import re
+
+
+@dataclasses.dataclass
+class Outcome:
+    """The result of one stage."""
+
+    passed: int = 0
+    #: What failed, each by its name.
+    failed: list[str] = dataclasses.field(default_factory=list)
+    skipped: int = 0
+    #: What the stage has to say besides, a line each.
+    notes: list[str] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed and self.passed > 0
+
+
+class Explanations:
+    """The file that says why a test may be skipped.
+
+    A line is a regular expression for the test's full name, some space, and
+    the reason. Empty lines and lines that begin with # say nothing.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._patterns = [
+            _pattern(line, path) for line in path.read_text().splitlines()
+            if line.strip() and not line.startswith('#')]
+
+    def cover(self, test: str) -> bool:
+        return any(each.fullmatch(test) for each in self._patterns)
+
+
+def _pattern(line: str, path: pathlib.Path) -> re.Pattern[str]:
+    pattern, _, reason = line.partition(' ')
+    if not reason.strip():
+        raise ValueError(f'{path}: no reason is given for {pattern}')
+    return re.compile(pattern)
+
+
+def of_tests(tests: Iterable[dict[str, str]],
+             explanations: Explanations) -> Outcome:
+    """Count tests, as subunit_json.py tells them.
+
+    A skip that nothing explains is a failure, and so is a test that began
+    and never ended.
+    """
+    outcome = Outcome()
+    for test in tests:
+        name, status = test['id'], test['status']
+        if status in ('success', 'xfail'):
+            outcome.passed += 1
+        elif status == 'skip' and explanations.cover(name):
+            outcome.skipped += 1
+        elif status == 'skip':
+            outcome.failed.append(
+                f'{name} (skipped, and not explained: {test["reason"]})')
+        else:
+            outcome.failed.append(f'{name} ({status})')
+    if not outcome.passed and not outcome.failed:
+        outcome.failed.append('no test ran')
+    return outcome
+
+
+def table(outcomes: dict[str, Outcome]) -> str:
+    """The stages' times and counts, and the sum alone on the last line."""
+    lines = [f'{"stage":<14}{"seconds":>9}{"passed":>9}{"failed":>9}'
+             f'{"skipped":>9}']
+    lines += [f'{name:<14}{each.seconds:>9.1f}{each.passed:>9}'
+              f'{len(each.failed):>9}{each.skipped:>9}'
+              for name, each in outcomes.items()]
+    passed = sum(each.passed for each in outcomes.values())
+    failed = sum(len(each.failed) for each in outcomes.values())
+    skipped = sum(each.skipped for each in outcomes.values())
+    seconds = sum(each.seconds for each in outcomes.values())
+    lines += [f'{"all":<14}{seconds:>9.1f}', '',
+              f'{passed} passed, {failed} failed, {skipped} skipped']
+    return '\n'.join(lines)

@@ -1,0 +1,155 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What each stage of contrib/test runs, and on what."""
+
+from collections.abc import Callable
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from dockenstack import Dockenstack
+from engine import Engine
+import outcome
+from outcome import Outcome
+import process
+
+_HERE = pathlib.Path(__file__).resolve().parent
+_HOOK = re.compile(r'^(?P<name>.+?)\.{3,}.*(?P<result>Passed|Failed|Skipped)$',
+                   re.MULTILINE)
+
+
+@dataclasses.dataclass
+class Workshop:
+    """What the stages share."""
+
+    source: pathlib.Path
+    logs: pathlib.Path
+    env: dict[str, str]
+    cloud: Dockenstack
+    engine: Engine
+
+    def log(self, stage: str) -> pathlib.Path:
+        return self.logs / f'{stage}.log'
+
+    def run(self, stage: str, *command: str | os.PathLike[str],
+            minutes: int, **env: str) -> int:
+        return process.run(command, self.log(stage), env=self.env | env,
+                           cwd=self.source, timeout=minutes * 60)
+
+    def run_tests(self, stage: str, *options: str, minutes: int,
+                  **env: str) -> Outcome:
+        """Run the tests in nova_docker/tests/<stage> under stestr."""
+        repository = self.logs / f'{stage}.stestr'
+        shutil.rmtree(repository, ignore_errors=True)
+        stestr = ['stestr', '--test-path', f'nova_docker/tests/{stage}',
+                  '--top-dir', '.', '--repo-url', os.fspath(repository)]
+        self.run(stage, *stestr, 'run', *options, minutes=minutes, **env)
+        return self.count(stage, *stestr, 'last', '--subunit')
+
+    def count(self, stage: str, *stream: str) -> Outcome:
+        """Count the tests of the subunit stream that a command writes.
+
+        stestr's own exit status is not asked: it is 0 when every test was
+        skipped.
+        """
+        with self.log(f'{stage}-count').open('wb') as errors:
+            written = subprocess.run(
+                stream, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=errors, env=self.env, cwd=self.source, check=False)
+            read = subprocess.run(
+                ['python', _HERE / 'subunit_json.py'], input=written.stdout,
+                stdout=subprocess.PIPE, stderr=errors, env=self.env,
+                cwd=self.source, check=True)
+        tests = json.loads(read.stdout)
+        result = outcome.of_tests(
+            tests, outcome.Explanations(_HERE / 'skips.txt'))
+        missing = sorted({name for test in tests
+                          for name in test['not_implemented'].split()})
+        if missing:
+            result.notes.append(f'{len(missing)} methods not implemented: '
+                                f'{", ".join(missing)}')
+        return result
+
+
+def lint(shop: Workshop) -> Outcome:
+    """ruff, hacking, mypy, shellcheck, bashate, documentation"""
+    shop.cloud.up('python')
+    cache = shop.logs / 'pre-commit'
+    status = shop.run(
+        'lint', 'pre-commit', 'run', '--all-files', '--color', 'never',
+        '--show-diff-on-failure', '--hook-stage', 'manual', minutes=10,
+        PRE_COMMIT_HOME=os.fspath(cache))
+    shutil.rmtree(cache, ignore_errors=True)
+    result = Outcome()
+    for hook in _HOOK.finditer(shop.log('lint').read_text(errors='replace')):
+        if hook['result'] == 'Passed':
+            result.passed += 1
+        else:
+            result.failed.append(f'{hook["name"]} ({hook["result"]})')
+    if status and not result.failed:
+        result.failed.append(f'pre-commit (exit status {status})')
+    return result
+
+
+def unit(shop: Workshop) -> Outcome:
+    """nova_docker/tests/unit: no engine, no network"""
+    shop.cloud.up('python')
+    return shop.run_tests('unit', minutes=10)
+
+
+def functional(shop: Workshop) -> Outcome:
+    """nova_docker/tests/functional: an engine, os-vif, Open vSwitch"""
+    shop.cloud.up('openvswitch')
+    with shop.engine.running(shop.env):
+        return shop.run_tests('functional', '--concurrency', '1', minutes=20,
+                              DOCKER_HOST=shop.engine.url)
+
+
+def conformance(shop: Workshop) -> Outcome:
+    """nova_docker/tests/conformance: Nova's own suites, on an engine"""
+    shop.cloud.up('engine')
+    with shop.engine.running(shop.env):
+        return shop.run_tests('conformance', '--concurrency', '1', minutes=20,
+                              DOCKER_HOST=shop.engine.url)
+
+
+def cloud(shop: Workshop) -> Outcome:
+    """nova_docker/tests/cloud: what users do, on dockenstack"""
+    shop.cloud.up()
+    return shop.run_tests('cloud', '--concurrency', '1', minutes=30,
+                          OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
+
+
+def tempest(shop: Workshop) -> Outcome:
+    """Tempest's compute tests, on dockenstack"""
+    raise NotImplementedError
+
+
+#: In the order in which they run.
+STAGES: dict[str, Callable[[Workshop], Outcome]] = {
+    stage.__name__: stage
+    for stage in (lint, unit, functional, conformance, cloud, tempest)}
+
+
+def run(name: str, shop: Workshop) -> Outcome:
+    """Run one stage; whatever goes wrong in it is its outcome."""
+    shop.log(name).unlink(missing_ok=True)
+    try:
+        return STAGES[name](shop)
+    except (OSError, RuntimeError, ValueError,
+            subprocess.SubprocessError) as error:
+        return Outcome(failed=[f'the stage itself: {error}'])
