@@ -48,6 +48,7 @@ class Host:
     """What the create arguments depend on besides the instance.
 
     :param init: the engine has docker-init
+    :param runtimes: the names of the engine's OCI runtimes
     :param disk_quota: the storage driver enforces a container's size
     :param block_device: path of the device that holds the engine's data, for
         I/O limits; None if there is none
@@ -57,6 +58,7 @@ class Host:
     """
 
     init: bool
+    runtimes: frozenset[str]
     disk_quota: bool
     block_device: str | None
     lxcfs: str | None
@@ -190,6 +192,11 @@ def _disk_io(flavor: objects.Flavor, host: Host) -> Document:
 
 
 def _privileges(granted: settings.Privileges, host: Host) -> Document:
+    if granted.runtime and granted.runtime not in host.runtimes:
+        raise errors.BadSetting(
+            source='Flavor key', key='docker:runtime',
+            reason=f"the engine has no runtime '{granted.runtime}'; it has "
+                   f"{', '.join(sorted(host.runtimes))}.")
     pids = (host.pids_limit if granted.pids_limit is None
             else granted.pids_limit)
     found: Document = {

@@ -16,12 +16,14 @@ The only module that imports the Docker SDK. One client serves all threads.
 Calls are short and have a timeout; streams have another.
 """
 
+import base64
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 import functools
 import json
 import threading
@@ -46,6 +48,27 @@ _BY_STATUS: Mapping[int, type[errors.EngineError]] = {
     404: errors.EngineNotFound,
     409: errors.EngineConflict,
 }
+
+
+#: In the engine's modes, which are Go's: everything but a regular file.
+_NOT_REGULAR = 0x8f280000
+
+
+@dataclasses.dataclass(frozen=True)
+class FileStat:
+    """A file of a container.
+
+    :param mode: its type and permissions as Go's os.FileMode has them
+    :param link_target: where a symbolic link leads; else empty
+    """
+
+    mode: int
+    link_target: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return not self.mode & _NOT_REGULAR
 
 
 @contextlib.contextmanager
@@ -232,6 +255,20 @@ class Engine:
         """Return a tar of a small file; EngineNotFound without it."""
         stream, _stat = self._calls.get_archive(name, path)
         return b''.join(stream)
+
+    @_checked
+    def stat(self, name: str, path: str) -> FileStat:
+        """Describe a file of a container, which need not run.
+
+        :raises EngineNotFound: if there is none
+        """
+        url = self._calls._url('/containers/{0}/archive', name)
+        answer = self._calls.head(url, params={'path': path},
+                                  timeout=self._timeout)
+        self._calls._raise_for_status(answer)
+        found = json.loads(base64.b64decode(
+            answer.headers['X-Docker-Container-Path-Stat']))
+        return FileStat(found['mode'], found['linkTarget'])
 
     @_checked
     def write_archive(self, name: str, path: str, archive: bytes) -> None:

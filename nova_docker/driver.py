@@ -1,0 +1,232 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""DockerDriver: what Nova loads. It composes the parts and delegates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import ClassVar
+
+from nova.compute import provider_tree as tree
+from nova import context as nova_context
+from nova.image import glance
+from nova import objects
+from nova.network import model
+from nova.objects import diagnostics as diagnostics_obj
+from nova.virt import driver
+from nova.virt import event
+from nova.virt import hardware
+import nova.virt.node
+from nova.virt import virtapi as nova_virtapi
+import os_vif
+
+from nova_docker.conf import CONF
+from nova_docker.console import output
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker import health
+from nova_docker.images import snapshot
+from nova_docker.images import store
+from nova_docker.instances import destroy
+from nova_docker.instances import diagnostics
+from nova_docker.instances import keys
+from nova_docker.instances import lifecycle
+from nova_docker.instances import power
+from nova_docker.instances import query
+from nova_docker.instances import spawn
+from nova_docker.network import connection
+from nova_docker.network import sandbox
+from nova_docker.network import wiring
+from nova_docker import resources
+from nova_docker import startup
+
+
+@errors.wall
+class DockerDriver(driver.ComputeDriver):
+    """Runs Nova's instances as containers on this host's Docker Engine.
+
+    :param virtapi: nova-compute's side of the contract
+    :param read_only: as other drivers have it; nothing depends on it
+    """
+
+    capabilities: ClassVar[dict[str, bool]] = {
+        **driver.ComputeDriver.capabilities,
+        'supports_attach_interface': True,
+        'supports_image_type_raw': True,
+        'supports_trusted_certs': True,
+    }
+
+    def __init__(self, virtapi: nova_virtapi.VirtAPI,
+                 read_only: bool = False) -> None:
+        super().__init__(virtapi)
+        options = CONF.docker
+        self._engine = engine = client.Engine(
+            options.url, options.api_timeout, options.stream_timeout)
+        image_api = glance.API()
+        self._resources = resources.Resources(engine)
+        self._query = query.Query(engine)
+        self._network = network = connection.Connection(
+            sandbox.Sandbox(engine, options.sandbox_image), wiring.Wiring())
+        self._power = power.Power(engine, network)
+        self._destroy = destroy.Destroy(engine, network, self._power)
+        self._spawn = spawn.Spawn(
+            engine, store.Store(engine, image_api), network,
+            keys.Keys(engine), self._destroy, virtapi, self._resources.host)
+        self._snapshot = snapshot.Snapshot(engine, image_api)
+        self._console = output.Output(engine, options.console_output_max_size)
+        self._diagnostics = diagnostics.Diagnostics(engine)
+        self._lifecycle = lifecycle.Lifecycle(
+            engine, self._query, self.emit_event,
+            health.Health(lambda: CONF.host,
+                          virtapi.update_compute_provider_status))
+
+    # The host
+
+    def init_host(self, host: str) -> None:
+        startup.check(self._engine)
+        os_vif.initialize()
+        self._network.prepare()
+        self._lifecycle.start()
+
+    def cleanup_host(self, host: str) -> None:
+        self._lifecycle.stop()
+
+    def get_available_nodes(self, refresh: bool = False) -> list[str]:
+        return [CONF.host]
+
+    def get_nodenames_by_uuid(self, refresh: bool = False) -> dict[str, str]:
+        return {nova.virt.node.get_local_node_uuid(): CONF.host}
+
+    def get_available_resource(self, nodename: str) -> dict[str, Any]:
+        return self._resources.available(nodename)
+
+    def update_provider_tree(
+            self, provider_tree: tree.ProviderTree, nodename: str,
+            allocations: dict[str, Any] | None = None) -> None:
+        self._resources.update_provider_tree(
+            provider_tree, nodename, self._get_allocation_ratios,
+            self._get_reserved_host_disk_gb_from_config())
+
+    def get_host_uptime(self) -> str:
+        return resources.uptime()
+
+    def get_host_ip_addr(self) -> str:
+        return str(CONF.my_ip)
+
+    # What is here
+
+    def list_instances(self) -> list[str]:
+        return self._query.uuids()
+
+    def list_instance_uuids(self) -> list[str]:
+        return self._query.uuids()
+
+    def get_info(self, instance: objects.Instance,
+                 use_cache: bool = True) -> hardware.InstanceInfo:
+        return self._query.info(instance)
+
+    def get_instance_diagnostics(self, instance: objects.Instance
+                                 ) -> diagnostics_obj.Diagnostics:
+        return self._diagnostics(instance)
+
+    def get_console_output(self, context: nova_context.RequestContext,
+                           instance: objects.Instance) -> str:
+        return self._console.tail(instance)
+
+    # Birth and death
+
+    def spawn(self, context: nova_context.RequestContext,
+              instance: objects.Instance, image_meta: objects.ImageMeta,
+              injected_files: Any, admin_password: str | None,
+              allocations: dict[str, Any],
+              network_info: model.NetworkInfo | None = None,
+              block_device_info: dict[str, Any] | None = None,
+              power_on: bool = True, accel_info: Any = None) -> None:
+        self._spawn(context, instance, image_meta, _ports(network_info),
+                    power_on)
+
+    def destroy(self, context: nova_context.RequestContext,
+                instance: objects.Instance, network_info: model.NetworkInfo,
+                block_device_info: dict[str, Any] | None = None,
+                destroy_disks: bool = True,
+                destroy_secrets: bool = True) -> None:
+        self._destroy(instance, _ports(network_info), destroy_disks)
+
+    def cleanup(self, context: nova_context.RequestContext,
+                instance: objects.Instance, network_info: model.NetworkInfo,
+                block_device_info: dict[str, Any] | None = None,
+                destroy_disks: bool = True, migrate_data: Any = None,
+                destroy_vifs: bool = True,
+                destroy_secrets: bool = True) -> None:
+        ports = _ports(network_info if destroy_vifs else None)
+        self._destroy(instance, ports, destroy_disks)
+
+    def snapshot(self, context: nova_context.RequestContext,
+                 instance: objects.Instance, image_id: str,
+                 update_task_state: Callable[..., None]) -> None:
+        self._snapshot(context, instance, image_id, update_task_state)
+
+    # Power
+
+    def power_on(self, context: nova_context.RequestContext,
+                 instance: objects.Instance, network_info: model.NetworkInfo,
+                 block_device_info: dict[str, Any] | None = None,
+                 accel_info: Any = None, share_info: Any = None) -> None:
+        self._power.on(instance, _ports(network_info))
+
+    def power_off(self, instance: objects.Instance, timeout: int = 0,
+                  retry_interval: int = 0) -> None:
+        self._power.off(instance, timeout)
+
+    def reboot(self, context: nova_context.RequestContext,
+               instance: objects.Instance, network_info: model.NetworkInfo,
+               reboot_type: str,
+               block_device_info: dict[str, Any] | None = None,
+               bad_volumes_callback: Any = None, accel_info: Any = None,
+               share_info: Any = None) -> None:
+        self._power.reboot(instance, _ports(network_info),
+                           hard=reboot_type == 'HARD')
+
+    def pause(self, instance: objects.Instance) -> None:
+        self._power.pause(instance)
+
+    def unpause(self, instance: objects.Instance) -> None:
+        self._power.unpause(instance)
+
+    # Network
+
+    def attach_interface(self, context: nova_context.RequestContext,
+                         instance: objects.Instance,
+                         image_meta: objects.ImageMeta,
+                         vif: model.VIF) -> None:
+        self._network.attach(instance, vif)
+
+    def detach_interface(self, context: nova_context.RequestContext,
+                         instance: objects.Instance, vif: model.VIF) -> None:
+        self._network.detach(instance, vif)
+
+    def plug_vifs(self, instance: objects.Instance,
+                  network_info: model.NetworkInfo) -> None:
+        self._network.ensure(instance, network_info)
+
+    def unplug_vifs(self, instance: objects.Instance,
+                    network_info: model.NetworkInfo) -> None:
+        self._network.unplug(instance, network_info)
+
+    def emit_event(self, event: event.Event) -> None:
+        super().emit_event(event)
+
+
+def _ports(network_info: model.NetworkInfo | None) -> model.NetworkInfo:
+    return model.NetworkInfo() if network_info is None else network_info

@@ -1,0 +1,70 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Whether the command of a workload exists in its image.
+
+docker-init starts whatever the command is, so the engine can't refuse one
+that is not there: the container would only end at once, with a code that
+the user never sees.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import stat
+
+from nova_docker.engine import client
+from nova_docker import errors
+
+_DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+#: As the kernel has it for one path.
+_MAX_LINKS = 40
+
+
+def _search_path(container: client.Document) -> list[str]:
+    environment = dict(entry.partition('=')[::2]
+                       for entry in container['Config']['Env'] or [])
+    return environment.get('PATH', _DEFAULT_PATH).split(':')
+
+
+def _candidates(container: client.Document) -> list[str]:
+    command = container['Path']
+    workdir = container['Config']['WorkingDir'] or '/'
+    directories = [''] if '/' in command else _search_path(container)
+    return [posixpath.join(workdir, directory, command)
+            for directory in directories]
+
+
+def _is_executable(engine: client.Engine, name: str, path: str) -> bool:
+    for _link in range(_MAX_LINKS):
+        try:
+            found = engine.stat(name, path)
+        except (errors.EngineNotFound, errors.EngineBadRequest):
+            return False
+        if not found.link_target:
+            return found.is_file and bool(found.mode & stat.S_IXUSR)
+        path = posixpath.join(posixpath.dirname(path), found.link_target)
+    return False
+
+
+def check(engine: client.Engine, name: str) -> None:
+    """See that a created container's command can be run.
+
+    :param name: the container
+    :raises EngineBadRequest: with a sentence that names the command
+    """
+    container = engine.container(name)
+    if not any(_is_executable(engine, name, path)
+               for path in _candidates(container)):
+        raise errors.EngineBadRequest(
+            f"the command '{container['Path']}' does not exist in the image "
+            "or is not executable")

@@ -1,0 +1,66 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Destroy: nothing of an instance remains."""
+
+from __future__ import annotations
+
+from nova import objects
+from nova.network import model
+
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker.instances import power
+from nova_docker import names
+from nova_docker.network import connection
+
+
+class Destroy:
+    """Removes instances; every step can be run again.
+
+    :param engine: where they run
+    :param network: disconnects them
+    :param stops: stops those whose disk stays
+    """
+
+    def __init__(self, engine: client.Engine,
+                 network: connection.Connection, stops: power.Power) -> None:
+        self._engine = engine
+        self._network = network
+        self._stops = stops
+
+    def __call__(self, instance: objects.Instance,
+                 network_info: model.NetworkInfo,
+                 disks: bool = True) -> None:
+        """Remove the instance from this host; it may be gone already.
+
+        :param disks: False to keep the root disk, which is the workload's
+            own layer, and the sandbox that it is bound to
+        """
+        if disks:
+            self._remove(instance, network_info)
+        else:
+            self._stop(instance)
+            self._network.unplug(instance, network_info)
+
+    def _remove(self, instance: objects.Instance,
+                network_info: model.NetworkInfo) -> None:
+        try:
+            self._engine.remove(names.workload(instance.uuid))
+        finally:
+            self._network.remove(instance, network_info)
+
+    def _stop(self, instance: objects.Instance) -> None:
+        try:
+            self._stops.off(instance)
+        except errors.EngineNotFound:
+            return

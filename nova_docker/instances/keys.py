@@ -1,0 +1,123 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The key pair's public key, where an SSH server in the workload looks."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import posixpath
+import tarfile
+import time
+
+from nova import objects
+from oslo_log import log as logging
+
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker import names
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """A user of the image."""
+
+    uid: int
+    gid: int
+    home: str
+
+
+ROOT = Account(0, 0, '/root')
+
+
+def account(user: str, passwd: str) -> Account | None:
+    """Return the account of a container's user; None if there is none.
+
+    :param user: as a container's configuration has it: a name or a uid,
+        with or without ``:group``; empty is root
+    :param passwd: the text of the image's /etc/passwd
+    """
+    wanted = user.partition(':')[0] or '0'
+    for line in passwd.splitlines():
+        fields = line.split(':')
+        if len(fields) >= 6 and wanted in (fields[0], fields[2]):
+            return Account(int(fields[2]), int(fields[3]), fields[5])
+    return ROOT if wanted in ('0', 'root') else None
+
+
+def archive(key: str, existing: str, owner: Account) -> bytes:
+    """Return a tar, to unpack at /, with the user's authorized_keys.
+
+    :param key: the public key's line
+    :param existing: what the image has in that file, which stays
+    :param owner: whose file it is
+    """
+    lines = existing.splitlines()
+    if key.strip() not in lines:
+        lines.append(key.strip())
+    content = ('\n'.join(lines) + '\n').encode()
+    directory = posixpath.join(owner.home.lstrip('/'), '.ssh')
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode='w') as tar:
+        for name, kind, mode, data in (
+                (directory, tarfile.DIRTYPE, 0o700, b''),
+                (f'{directory}/authorized_keys', tarfile.REGTYPE, 0o600,
+                 content)):
+            member = tarfile.TarInfo(name)
+            member.type, member.mode, member.size = kind, mode, len(data)
+            member.uid, member.gid = owner.uid, owner.gid
+            member.mtime = int(time.time())
+            tar.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
+
+
+class Keys:
+    """Gives a workload its authorized key before it starts.
+
+    :param engine: whose containers are written to
+    """
+
+    def __init__(self, engine: client.Engine) -> None:
+        self._engine = engine
+
+    def inject(self, instance: objects.Instance) -> None:
+        """Write the key pair's public key into a created workload."""
+        if not instance.key_data:
+            return
+        name = names.workload(instance.uuid)
+        container = self._engine.container(name)
+        if container['HostConfig']['ReadonlyRootfs']:
+            LOG.warning('The root file system is read-only: the key pair is '
+                        'only in the metadata.', instance=instance)
+            return
+        owner = account(container['Config']['User'],
+                        self._read(name, '/etc/passwd'))
+        if owner is None:
+            LOG.warning("The image has no account for its user '%s': the key "
+                        'pair is only in the metadata.',
+                        container['Config']['User'], instance=instance)
+            return
+        existing = self._read(name, f'{owner.home}/.ssh/authorized_keys')
+        self._engine.write_archive(
+            name, '/', archive(instance.key_data, existing, owner))
+
+    def _read(self, name: str, path: str) -> str:
+        try:
+            packed = self._engine.read_archive(name, path)
+        except errors.EngineNotFound:
+            return ''
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            stream = tar.extractfile(tar.next() or tarfile.TarInfo())
+            return stream.read().decode(errors='replace') if stream else ''

@@ -1,0 +1,230 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Follows the engine's events, so that Nova knows at once what happened.
+
+One thread reads the stream, one tells Nova. After every interruption the
+reader compares what is with what it last knew before it goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import heapq
+import itertools
+import threading
+import time
+from typing import Protocol
+
+from nova.compute import power_state
+from nova.virt import event
+from oslo_log import log as logging
+import tenacity
+
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker.instances import query
+from nova_docker import names
+
+LOG = logging.getLogger(__name__)
+
+_TRANSITIONS = {
+    'start': event.EVENT_LIFECYCLE_STARTED,
+    'die': event.EVENT_LIFECYCLE_STOPPED,
+    'pause': event.EVENT_LIFECYCLE_PAUSED,
+    'unpause': event.EVENT_LIFECYCLE_RESUMED,
+}
+_TRANSITION_TO = {
+    power_state.RUNNING: event.EVENT_LIFECYCLE_STARTED,
+    power_state.SHUTDOWN: event.EVENT_LIFECYCLE_STOPPED,
+    power_state.CRASHED: event.EVENT_LIFECYCLE_STOPPED,
+    power_state.PAUSED: event.EVENT_LIFECYCLE_PAUSED,
+}
+#: Nova ignores an event while a task of its own is under way for the
+#: instance, which is so when a container ends while it is still booted or
+#: rebooted. So each is told again, after these delays in seconds; Nova
+#: compares with the present state every time, so a repeat does no harm.
+REPEATS = (0.0, 1.0, 3.0, 10.0)
+#: Seconds between attempts to reach an engine that went away.
+RETRY = 2
+
+_FILTERS = {
+    'type': ['container'],
+    'event': [*_TRANSITIONS, 'oom'],
+    'label': [f'{names.ROLE}={names.Role.WORKLOAD}'],
+}
+
+
+class Listener(Protocol):
+    """Who is told when the engine comes and goes."""
+
+    def lost(self, reason: str) -> None:
+        """The engine does not answer."""
+
+    def found(self) -> None:
+        """The engine answers again."""
+
+
+class Announcer:
+    """Tells Nova of transitions, each several times, from its own thread.
+
+    :param emit: takes a nova.virt.event.LifecycleEvent
+    :param clock: seconds, monotonic
+    """
+
+    def __init__(self, emit: Callable[[event.LifecycleEvent], None],
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._emit = emit
+        self._clock = clock
+        self._due: list[tuple[float, int, str, int]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._stopped = False
+
+    def announce(self, uuid: str, transition: int) -> None:
+        """Tell of a transition now and again; forget the one before."""
+        now = self._clock()
+        with self._changed:
+            self._due = [entry for entry in self._due if entry[2] != uuid]
+            heapq.heapify(self._due)
+            for delay in REPEATS:
+                heapq.heappush(self._due, (now + delay, next(self._order),
+                                           uuid, transition))
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """End :meth:`run`."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        """Tell what is due, until stopped."""
+        for uuid, transition in iter(self._next, None):
+            try:
+                self._emit(event.LifecycleEvent(uuid, transition))
+            except Exception:
+                LOG.exception('Nova did not take the event.',
+                              instance_uuid=uuid)
+
+    def _next(self) -> tuple[str, int] | None:
+        with self._changed:
+            while not self._stopped:
+                now = self._clock()
+                if self._due and self._due[0][0] <= now:
+                    _when, _order, uuid, transition = heapq.heappop(self._due)
+                    return uuid, transition
+                self._changed.wait(
+                    self._due[0][0] - now if self._due else None)
+        return None
+
+
+class Lifecycle:
+    """Watches an engine.
+
+    :param engine: whose events are followed
+    :param instances: compares after an interruption
+    :param emit: gives an event to Nova
+    :param listener: told when the engine comes and goes
+    """
+
+    def __init__(self, engine: client.Engine, instances: query.Query,
+                 emit: Callable[[event.LifecycleEvent], None],
+                 listener: Listener) -> None:
+        self._engine = engine
+        self._instances = instances
+        self._announcer = Announcer(emit)
+        self._listener = listener
+        self._known: dict[str, int] = {}
+        self._stream: client.EventStream | None = None
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._known = self._instances.workloads()
+        for name, target in (('docker-events', self._follow),
+                             ('docker-announcer', self._announcer.run)):
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """End both threads; can be run again."""
+        self._stopping.set()
+        self._announcer.stop()
+        if self._stream is not None:
+            self._stream.close()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def _follow(self) -> None:
+        since = time.time()
+        while not self._stopping.is_set():
+            try:
+                self._stream = self._engine.events(since, _FILTERS)
+                self._compare()
+                self._listener.found()
+                for record in self._stream:
+                    since = record.get('time', since)
+                    self._handle(record)
+                raise errors.EngineUnavailable('it closed the event stream')
+            except Exception as error:
+                since = time.time()
+                self._interrupted(error)
+
+    def _interrupted(self, error: Exception) -> None:
+        if self._stopping.is_set():
+            return
+        LOG.error("Following the engine's events was interrupted: %s", error)
+        self._listener.lost(str(error))
+        self._await_engine()
+
+    def _await_engine(self) -> None:
+        patiently = tenacity.Retrying(
+            wait=tenacity.wait_fixed(RETRY), sleep=self._stopping.wait,
+            stop=tenacity.stop_when_event_set(self._stopping),
+            retry=tenacity.retry_if_exception_type(errors.EngineError))
+        # It is only given up when we stop.
+        with contextlib.suppress(tenacity.RetryError):
+            patiently(self._engine.info)
+
+    def _handle(self, record: client.Document) -> None:
+        uuid = names.uuid_of(record['Actor'])
+        if uuid is None:
+            return
+        if record['Action'] == 'oom':
+            LOG.warning('The kernel killed a process of the container for '
+                        "want of memory: the flavor's limit is reached.",
+                        instance_uuid=uuid)
+            return
+        if record['Action'] == 'die':
+            LOG.info('The container ended with exit code %s.',
+                     record['Actor']['Attributes'].get('exitCode'),
+                     instance_uuid=uuid)
+        self._announcer.announce(uuid, _TRANSITIONS[record['Action']])
+
+    def _compare(self) -> None:
+        """Announce every state that changed while nobody was listening."""
+        present = self._instances.workloads()
+        for uuid, transition in _changes(self._known, present):
+            self._announcer.announce(uuid, transition)
+        self._known = present
+
+
+def _changes(before: dict[str, int],
+             now: dict[str, int]) -> Iterator[tuple[str, int]]:
+    for uuid, state in now.items():
+        if before.get(uuid) != state and state in _TRANSITION_TO:
+            yield uuid, _TRANSITION_TO[state]

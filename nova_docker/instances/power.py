@@ -1,0 +1,106 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Power: on, off, reboot, pause and unpause."""
+
+from __future__ import annotations
+
+from nova.compute import utils as compute_utils
+from nova import exception
+from nova import objects
+from nova.network import model
+from oslo_log import log as logging
+
+from nova_docker.conf import CONF
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker import names
+from nova_docker.network import connection
+from nova_docker import spec
+
+LOG = logging.getLogger(__name__)
+
+
+class Power:
+    """Starts and stops workloads.
+
+    :param engine: where they run
+    :param network: brings a server's network back before it starts
+    """
+
+    def __init__(self, engine: client.Engine,
+                 network: connection.Connection) -> None:
+        self._engine = engine
+        self._network = network
+
+    def on(self, instance: objects.Instance,
+           network_info: model.NetworkInfo) -> None:
+        """Start the workload on a network that is there before it.
+
+        A failure leaves the workload as it was: it can be tried again.
+
+        :raises InstancePowerOnFailure: with the engine's reason
+        """
+        self._network.ensure(instance, network_info)
+        try:
+            self._engine.start(names.workload(instance.uuid))
+        except (errors.EngineNotFound, errors.EngineUnavailable):
+            raise
+        except errors.EngineError as error:
+            raise exception.InstancePowerOnFailure(
+                reason=error.message) from error
+
+    def off(self, instance: objects.Instance, timeout: int = 0) -> None:
+        """Stop the workload; a stopped one stays as it is.
+
+        It gets its stop signal, then SIGKILL when it has not ended in time.
+        A shell on a terminal ignores SIGTERM, so it also gets the SIGHUP
+        that closing the terminal would send.
+
+        :param timeout: seconds between the signal and the kill
+        """
+        name = names.workload(instance.uuid)
+        container = self._engine.container(name)
+        if container['State']['Paused']:
+            self._engine.unpause(name)
+        if timeout and self._is_shell(container):
+            self._engine.signal(name, 'SIGHUP')
+        self._engine.stop(name, timeout)
+
+    @staticmethod
+    def _is_shell(container: client.Document) -> bool:
+        command = [container['Path'], *container['Args']]
+        return (container['Config']['Tty'] and
+                spec.is_interactive_shell(command))
+
+    def reboot(self, instance: objects.Instance,
+               network_info: model.NetworkInfo, hard: bool) -> None:
+        """Stop and start the workload.
+
+        :param hard: kill at once instead of asking it to end
+        """
+        self.off(instance, 0 if hard else self._patience(instance))
+        self.on(instance, network_info)
+
+    @staticmethod
+    def _patience(instance: objects.Instance) -> int:
+        return int(compute_utils.get_value_from_system_metadata(
+            instance, key='image_os_shutdown_timeout', type=int,
+            default=CONF.shutdown_timeout))
+
+    def pause(self, instance: objects.Instance) -> None:
+        """Freeze the workload's processes."""
+        self._engine.pause(names.workload(instance.uuid))
+
+    def unpause(self, instance: objects.Instance) -> None:
+        """Thaw the workload's processes."""
+        self._engine.unpause(names.workload(instance.uuid))

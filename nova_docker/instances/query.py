@@ -1,0 +1,72 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What instances are here, and in what state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nova.compute import power_state
+from nova import objects
+from nova.virt import hardware
+
+from nova_docker.engine import client
+from nova_docker import names
+
+_STATES = {
+    'created': power_state.SHUTDOWN,
+    'running': power_state.RUNNING,
+    'restarting': power_state.RUNNING,
+    'paused': power_state.PAUSED,
+    'exited': power_state.SHUTDOWN,
+    'removing': power_state.SHUTDOWN,
+    'dead': power_state.CRASHED,
+}
+
+
+def state_of(container: dict[str, Any]) -> int:
+    """Return Nova's power state for an inspected container."""
+    return _STATES.get(container['State']['Status'], power_state.NOSTATE)
+
+
+class Query:
+    """Lists and inspects this driver's instances.
+
+    :param engine: which is asked; nothing is remembered
+    """
+
+    def __init__(self, engine: client.Engine) -> None:
+        self._engine = engine
+
+    def uuids(self) -> list[str]:
+        """Return the instances of which anything is on this engine.
+
+        One that has only a sandbox is half built or half gone: Nova must
+        see it to clean it up.
+        """
+        containers = self._engine.containers([names.UUID])
+        return sorted({container['Labels'][names.UUID]
+                       for container in containers})
+
+    def workloads(self) -> dict[str, int]:
+        """Return the uuid and power state of every workload."""
+        role = f'{names.ROLE}={names.Role.WORKLOAD}'
+        return {container['Labels'][names.UUID]:
+                _STATES.get(container['State'], power_state.NOSTATE)
+                for container in self._engine.containers([role])}
+
+    def info(self, instance: objects.Instance) -> hardware.InstanceInfo:
+        """Return the instance's power state and the container's id."""
+        container = self._engine.container(names.workload(instance.uuid))
+        return hardware.InstanceInfo(state=state_of(container),
+                                     internal_id=container['Id'])

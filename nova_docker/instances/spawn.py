@@ -1,0 +1,148 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Spawn: from an image and a network to a running workload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent import futures
+import contextlib
+from typing import Any
+
+from nova import exception
+from nova import objects
+from nova.network import model
+from nova.virt import virtapi
+from oslo_log import log as logging
+
+from nova_docker.conf import CONF
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker.images import store
+from nova_docker.instances import command
+from nova_docker.instances import destroy
+from nova_docker.instances import keys
+from nova_docker import names
+from nova_docker.network import connection
+from nova_docker import spec
+
+LOG = logging.getLogger(__name__)
+
+
+class Spawn:
+    """Builds instances.
+
+    :param engine: where they run
+    :param images: brings a Glance image into the engine
+    :param network: connects an instance
+    :param injected: writes the key pair
+    :param undo: removes what a failed spawn has made
+    :param events: waits for Neutron
+    :param host: returns the facts that the create arguments depend on
+    """
+
+    def __init__(self, engine: client.Engine, images: store.Store,
+                 network: connection.Connection, injected: keys.Keys,
+                 undo: destroy.Destroy, events: virtapi.VirtAPI,
+                 host: Callable[[], spec.Host]) -> None:
+        self._engine = engine
+        self._images = images
+        self._network = network
+        self._keys = injected
+        self._undo = undo
+        self._events = events
+        self._host = host
+
+    def __call__(self, context: Any, instance: objects.Instance,
+                 image_meta: objects.ImageMeta,
+                 network_info: model.NetworkInfo, power_on: bool) -> None:
+        """Build an instance; leave nothing behind if that fails.
+
+        :raises BuildAbortException: with one sentence for the user, where
+            the image, the command or the engine was at fault
+        """
+        with self._undone_on_failure(instance, network_info):
+            self._refuse_early(instance)
+            with futures.ThreadPoolExecutor(1, 'image') as download:
+                image = download.submit(self._images.ensure, context,
+                                        instance, image_meta)
+                with self._wired(instance, network_info, power_on):
+                    self._network.plug(instance, network_info)
+                    self._network.join(instance, network_info)
+                    self._create(instance, image.result())
+            if power_on:
+                self._engine.start(names.workload(instance.uuid))
+
+    def _refuse_early(self, instance: objects.Instance) -> None:
+        spec.workload(instance, '', self._host())
+
+    def _create(self, instance: objects.Instance, image: str) -> None:
+        name = names.workload(instance.uuid)
+        self._engine.create(name, spec.workload(instance, image,
+                                                self._host()))
+        command.check(self._engine, name)
+        self._keys.inject(instance)
+
+    @contextlib.contextmanager
+    def _undone_on_failure(self, instance: objects.Instance,
+                           network_info: model.NetworkInfo
+                           ) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            try:
+                self._undo(instance, network_info)
+            except Exception:
+                LOG.exception('Cleaning up after a failed spawn failed.',
+                              instance=instance)
+            if isinstance(error, errors.EngineError):
+                raise exception.BuildAbortException(
+                    instance_uuid=instance.uuid,
+                    reason=_sentence(error)) from error
+            raise
+
+    @contextlib.contextmanager
+    def _wired(self, instance: objects.Instance,
+               network_info: model.NetworkInfo,
+               power_on: bool) -> Iterator[None]:
+        """Do the work inside while Neutron wires the ports; then wait."""
+        timeout = CONF.vif_plugging_timeout
+        expected = [
+            ('network-vif-plugged', port['id']) for port in network_info
+            if power_on and timeout and port.get('active', True) is False]
+        try:
+            with self._events.wait_for_instance_event(
+                    instance, expected, timeout=timeout,
+                    error_callback=_plugging_failed):
+                yield
+        except exception.InstanceEventTimeout as error:
+            LOG.warning('Neutron did not wire the ports in %d s.', timeout,
+                        instance=instance)
+            if CONF.vif_plugging_is_fatal:
+                raise exception.VirtualInterfaceCreateException() from error
+
+
+def _plugging_failed(event_name: str, instance: objects.Instance) -> bool:
+    LOG.error('Neutron reported a failure: %s', event_name,
+              instance=instance)
+    if CONF.vif_plugging_is_fatal:
+        raise exception.VirtualInterfaceCreateException()
+    return True
+
+
+def _sentence(error: errors.EngineError) -> str:
+    if isinstance(error, errors.EngineUnavailable):
+        return (f'The Docker Engine on host {CONF.host} does not answer: '
+                f'{error.message}')
+    return f'The container could not be started: {error.message}'

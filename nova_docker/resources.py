@@ -1,0 +1,210 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What this host has and uses, for Nova's resource tracker and Placement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import os
+import time
+from typing import Any
+
+from nova.compute import provider_tree as tree
+from nova.objects import fields
+import os_resource_classes as orc
+from oslo_serialization import jsonutils
+from oslo_utils import units
+from oslo_utils import versionutils
+
+from nova_docker.conf import CONF
+from nova_docker.engine import client
+from nova_docker import spec
+
+#: The engine's storage drivers that enforce a container's size wherever
+#: they are, and overlay2, which does on XFS with project quotas.
+_QUOTA_DRIVERS = frozenset({'btrfs', 'zfs', 'windowsfilter'})
+#: Traits of ours in Placement.
+TRAIT_DOCKER = 'CUSTOM_DOCKER'
+TRAIT_DISK_QUOTA = 'CUSTOM_DOCKER_DISK_QUOTA'
+TRAIT_LXCFS = 'CUSTOM_DOCKER_LXCFS'
+
+
+def _backing(info: client.Document) -> dict[str, str]:
+    return dict(info.get('DriverStatus') or [])
+
+
+def has_disk_quota(info: client.Document) -> bool:
+    """Whether the storage driver enforces a container's size.
+
+    :param info: the engine's facts
+    """
+    if info['Driver'] in _QUOTA_DRIVERS:
+        return True
+    return (info['Driver'] == 'overlay2' and
+            _backing(info).get('Backing Filesystem') == 'xfs' and
+            _mount_of(info['DockerRootDir'])[2].find('prjquota') >= 0)
+
+
+def _mount_of(path: str) -> tuple[str, str, str]:
+    """Return (source, mount point, options) of what a path lies on."""
+    best = ('', '', '')
+    with open('/proc/self/mounts', encoding='utf-8') as mounts:
+        for line in mounts:
+            source, point, _kind, options = line.split(' ')[:4]
+            below = path == point or path.startswith(point.rstrip('/') + '/')
+            if below and len(point) >= len(best[1]):
+                best = (source, point, options)
+    return best
+
+
+def _memory_used() -> int:
+    """Return the host's used memory in MiB."""
+    found = {}
+    with open('/proc/meminfo', encoding='ascii') as lines:
+        for line in lines:
+            name, _colon, value = line.partition(':')
+            found[name] = int(value.split()[0])
+    return (found['MemTotal'] - found['MemAvailable']) // units.Ki
+
+
+def uptime() -> str:
+    """Return the host's uptime in the form of uptime(1)."""
+    with open('/proc/uptime', encoding='ascii') as figures:
+        seconds = int(float(figures.read().split()[0]))
+    days, rest = divmod(seconds, 86400)
+    hours, minutes = rest // 3600, rest % 3600 // 60
+    load = ', '.join(f'{figure:.2f}' for figure in os.getloadavg())
+    plural = '' if days == 1 else 's'
+    since = f'{days} day{plural}, ' if days else ''
+    return (f'{time.strftime(" %H:%M:%S")} up {since}{hours}:{minutes:02}, '
+            f'load average: {load}')
+
+
+class Resources:
+    """Reports the host's capacity.
+
+    :param engine: asked for its facts
+    """
+
+    def __init__(self, engine: client.Engine) -> None:
+        self._engine = engine
+        self._host: spec.Host | None = None
+
+    def host(self) -> spec.Host:
+        """Return the facts that create arguments depend on.
+
+        They are read again whenever the inventory is.
+        """
+        if self._host is None:
+            self._host = self._inspect(self._engine.info())
+        return self._host
+
+    def _inspect(self, info: client.Document) -> spec.Host:
+        source = _mount_of(info['DockerRootDir'])[0]
+        return spec.Host(
+            init=bool(info.get('InitBinary')),
+            runtimes=frozenset(info.get('Runtimes') or ()),
+            disk_quota=has_disk_quota(info),
+            block_device=source if source.startswith('/dev/') else None,
+            lxcfs=self.lxcfs(),
+            pids_limit=CONF.docker.pids_limit,
+            log_size=CONF.docker.console_log_max_size)
+
+    @staticmethod
+    def lxcfs() -> str | None:
+        """Return LXCFS's mount point; None not to use it."""
+        path: str = CONF.docker.lxcfs_path
+        if CONF.docker.lxcfs == 'off':
+            return None
+        return path if os.path.exists(f'{path}/proc/uptime') else None
+
+    def available(self, nodename: str) -> dict[str, Any]:
+        """Return the resource tracker's view of this node."""
+        info = self._engine.info()
+        self._host = self._inspect(info)
+        disk = os.statvfs(_accessible(info['DockerRootDir']))
+        arch = fields.Architecture.canonicalize(info['Architecture'])
+        return {
+            'vcpus': info['NCPU'],
+            'memory_mb': info['MemTotal'] // units.Mi,
+            'local_gb': disk.f_blocks * disk.f_frsize // units.Gi,
+            'vcpus_used': 0,
+            'memory_mb_used': _memory_used(),
+            'local_gb_used': ((disk.f_blocks - disk.f_bfree) *
+                              disk.f_frsize // units.Gi),
+            'disk_available_least': disk.f_bavail * disk.f_frsize // units.Gi,
+            'hypervisor_type': fields.HVType.DOCKER,
+            'hypervisor_version': _version(info['ServerVersion']),
+            'hypervisor_hostname': nodename,
+            'cpu_info': jsonutils.dumps({
+                'arch': arch, 'topology': {'cores': info['NCPU']}}),
+            'supported_instances': [
+                (arch, fields.HVType.DOCKER, fields.VMMode.EXE)],
+            'numa_topology': None,
+        }
+
+    def update_provider_tree(
+            self, provider_tree: tree.ProviderTree, nodename: str,
+            ratios: Callable[[dict[str, Any]], dict[str, float]],
+            reserved_disk: int) -> None:
+        """Write this node's inventory and traits.
+
+        :param ratios: ComputeDriver._get_allocation_ratios
+        :param reserved_disk: GB kept for the host
+        """
+        found = self.available(nodename)
+        present = provider_tree.data(nodename).inventory
+        ratio = ratios(present)
+        provider_tree.update_inventory(nodename, {
+            orc.VCPU: _inventory(found['vcpus'], CONF.reserved_host_cpus,
+                                 ratio[orc.VCPU]),
+            orc.MEMORY_MB: _inventory(
+                found['memory_mb'], CONF.reserved_host_memory_mb,
+                ratio[orc.MEMORY_MB]),
+            orc.DISK_GB: _inventory(found['local_gb'], reserved_disk,
+                                    ratio[orc.DISK_GB]),
+        })
+        self._update_traits(provider_tree, nodename)
+
+    def _update_traits(self, provider_tree: tree.ProviderTree,
+                       nodename: str) -> None:
+        host = self.host()
+        held = {TRAIT_DOCKER: True, TRAIT_DISK_QUOTA: host.disk_quota,
+                TRAIT_LXCFS: host.lxcfs is not None}
+        for trait, present in held.items():
+            change = (provider_tree.add_traits if present
+                      else provider_tree.remove_traits)
+            change(nodename, trait)
+
+
+def _inventory(total: int, reserved: int, ratio: float) -> dict[str, Any]:
+    return {'total': total, 'min_unit': 1, 'max_unit': total, 'step_size': 1,
+            'allocation_ratio': ratio, 'reserved': reserved}
+
+
+def _version(text: str) -> int:
+    """Return the engine's version as Nova keeps them: 28.5.2 -> 28005002."""
+    numbers = text.partition('+')[0].partition('-')[0].partition('~')[0]
+    return int(versionutils.convert_version_to_int(numbers))
+
+
+def _accessible(path: str) -> str:
+    """Return the path, or the nearest directory above that we may see.
+
+    The engine's data directory can be closed to nova-compute's user, and
+    lies on the same file system as the directories above more often than
+    not.
+    """
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path

@@ -1,0 +1,42 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What must hold before nova-compute takes work, and says what does not."""
+
+from __future__ import annotations
+
+from nova import exception
+
+from nova_docker.conf import CONF
+from nova_docker.engine import client
+from nova_docker import resources
+
+#: Docker Engine 20.10.
+MINIMUM_API = (1, 41)
+
+
+def check(engine: client.Engine) -> None:
+    """See that engine and options fit together.
+
+    :raises HypervisorUnavailable: through the wall, without an engine
+    :raises InvalidConfiguration: naming what to mend
+    """
+    version = engine.version()
+    api = tuple(int(part) for part in version['ApiVersion'].split('.'))
+    if api < MINIMUM_API:
+        raise exception.InvalidConfiguration(
+            f"Docker Engine {version['Version']} is too old: version 20.10 "
+            'or later is needed.')
+    if CONF.docker.lxcfs == 'required' and not resources.Resources.lxcfs():
+        raise exception.InvalidConfiguration(
+            '[docker] lxcfs is required, but LXCFS is not mounted at '
+            f'{CONF.docker.lxcfs_path}: start it or set lxcfs_path.')
