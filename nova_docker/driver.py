@@ -19,23 +19,24 @@ from typing import Any
 from typing import ClassVar
 
 from nova.compute import provider_tree as tree
-from nova import context as nova_context
 from nova.image import glance
-from nova import objects
 from nova.network import model
 from nova.objects import diagnostics as diagnostics_obj
-from nova.virt import driver
-from nova.virt import event
-from nova.virt import hardware
 import nova.virt.node
-from nova.virt import virtapi as nova_virtapi
 import os_vif
 
+from nova import context as nova_context
+from nova import objects
+from nova.virt import driver
+from nova.virt import hardware
+from nova.virt import virtapi as nova_virtapi
+from nova_docker import errors
+from nova_docker import health
+from nova_docker import resources
+from nova_docker import startup
 from nova_docker.conf import CONF
 from nova_docker.console import output
 from nova_docker.engine import client
-from nova_docker import errors
-from nova_docker import health
 from nova_docker.images import snapshot
 from nova_docker.images import store
 from nova_docker.instances import destroy
@@ -48,8 +49,6 @@ from nova_docker.instances import spawn
 from nova_docker.network import connection
 from nova_docker.network import sandbox
 from nova_docker.network import wiring
-from nova_docker import resources
-from nova_docker import startup
 
 
 @errors.wall
@@ -218,14 +217,11 @@ class DockerDriver(driver.ComputeDriver):
 
     def plug_vifs(self, instance: objects.Instance,
                   network_info: model.NetworkInfo) -> None:
-        self._network.ensure(instance, network_info)
+        self._network.restore(instance, network_info)
 
     def unplug_vifs(self, instance: objects.Instance,
                     network_info: model.NetworkInfo) -> None:
         self._network.unplug(instance, network_info)
-
-    def emit_event(self, event: event.Event) -> None:
-        super().emit_event(event)
 
 
 def _ports(network_info: model.NetworkInfo | None) -> model.NetworkInfo:

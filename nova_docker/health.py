@@ -21,10 +21,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from oslo_log import log as logging
+
 from nova import context as nova_context
 from nova import exception
 from nova import objects
-from oslo_log import log as logging
 
 LOG = logging.getLogger(__name__)
 

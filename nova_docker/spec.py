@@ -25,9 +25,9 @@ import dataclasses
 import os.path
 from typing import Any
 
-from nova import objects
 from oslo_utils import units
 
+from nova import objects
 from nova_docker import errors
 from nova_docker import names
 from nova_docker import settings

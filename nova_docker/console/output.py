@@ -14,13 +14,13 @@
 
 from __future__ import annotations
 
-from nova import exception
-from nova import objects
 from oslo_utils import units
 
-from nova_docker.engine import client
+from nova import exception
+from nova import objects
 from nova_docker import errors
 from nova_docker import names
+from nova_docker.engine import client
 
 
 class Output:

@@ -17,15 +17,15 @@ from __future__ import annotations
 import pathlib
 
 from nova.compute import power_state
-from nova import objects
 from nova.objects import diagnostics
-from nova.virt import configdrive
 from oslo_utils import timeutils
 from oslo_utils import units
 
+from nova import objects
+from nova.virt import configdrive
+from nova_docker import names
 from nova_docker.engine import client
 from nova_docker.instances import query
-from nova_docker import names
 
 #: Our counter, and the kernel's on the host end of the pair: what the host
 #: receives there, the container has sent.

@@ -20,12 +20,12 @@ import posixpath
 import tarfile
 import time
 
-from nova import objects
 from oslo_log import log as logging
 
-from nova_docker.engine import client
+from nova import objects
 from nova_docker import errors
 from nova_docker import names
+from nova_docker.engine import client
 
 LOG = logging.getLogger(__name__)
 

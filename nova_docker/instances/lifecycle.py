@@ -28,14 +28,14 @@ import time
 from typing import Protocol
 
 from nova.compute import power_state
-from nova.virt import event
 from oslo_log import log as logging
 import tenacity
 
-from nova_docker.engine import client
+from nova.virt import event
 from nova_docker import errors
-from nova_docker.instances import query
 from nova_docker import names
+from nova_docker.engine import client
+from nova_docker.instances import query
 
 LOG = logging.getLogger(__name__)
 

@@ -15,17 +15,17 @@
 from __future__ import annotations
 
 from nova.compute import utils as compute_utils
-from nova import exception
-from nova import objects
 from nova.network import model
 from oslo_log import log as logging
 
-from nova_docker.conf import CONF
-from nova_docker.engine import client
+from nova import exception
+from nova import objects
 from nova_docker import errors
 from nova_docker import names
-from nova_docker.network import connection
 from nova_docker import spec
+from nova_docker.conf import CONF
+from nova_docker.engine import client
+from nova_docker.network import connection
 
 LOG = logging.getLogger(__name__)
 

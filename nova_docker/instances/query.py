@@ -17,11 +17,11 @@ from __future__ import annotations
 from typing import Any
 
 from nova.compute import power_state
+
 from nova import objects
 from nova.virt import hardware
-
-from nova_docker.engine import client
 from nova_docker import names
+from nova_docker.engine import client
 
 _STATES = {
     'created': power_state.SHUTDOWN,

@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 
-from nova import exception
-from nova import objects
 from nova.network import model
 from oslo_log import log as logging
 
+from nova import exception
+from nova import objects
 from nova_docker import errors
 from nova_docker.network import sandbox
 from nova_docker.network import vif
@@ -104,6 +104,19 @@ class Connection:
         """Bring the instance's whole network to what Neutron says."""
         self.plug(instance, network_info)
         self.join(instance, network_info)
+
+    def restore(self, instance: objects.Instance,
+                network_info: model.NetworkInfo) -> None:
+        """Do :meth:`ensure` for Nova's start-up.
+
+        :raises VirtualInterfacePlugException: whatever is wrong with a port:
+            Nova then sets that one server to ERROR and starts all the same
+        """
+        try:
+            self.ensure(instance, network_info)
+        except errors.UnsupportedVif as error:
+            raise exception.VirtualInterfacePlugException(
+                error.format_message()) from error
 
     def attach(self, instance: objects.Instance, port: model.VIF) -> None:
         """Add one port; undone if it fails. :meth:`detach` is its twin."""

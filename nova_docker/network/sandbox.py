@@ -27,7 +27,6 @@ import threading
 
 from nova import exception
 from nova import objects
-
 from nova_docker import errors
 from nova_docker import names
 from nova_docker import spec
