@@ -247,8 +247,16 @@ class Engine:
         :param lines: how many; a line has no bound
         """
         with _classified():
-            yield from self._calls.logs(name, stream=True, follow=False,
-                                        tail=lines)
+            client = self._calls
+            has_terminal = client.inspect_container(name)['Config']['Tty']
+            answer = client._get(
+                client._url('/containers/{0}/logs', name), stream=True,
+                params={'stdout': 1, 'stderr': 1, 'tail': lines})
+            client._raise_for_status(answer)
+            # The SDK's own call reads a terminal's log byte by byte.
+            yield from (
+                answer.iter_content(CHUNK) if has_terminal
+                else client._multiplexed_response_stream_helper(answer))
 
     @_checked
     def read_archive(self, name: str, path: str) -> bytes:
