@@ -9,3 +9,11 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+
+"""The project's tests; each directory says what its tests need."""
+
+import os
+
+# Nova's own test packages would patch the standard library for eventlet. The
+# driver runs in native threads, and so do its tests.
+os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = 'true'

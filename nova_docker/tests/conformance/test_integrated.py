@@ -1,0 +1,145 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A server's life through Nova's API, scheduler, conductor and Placement."""
+
+import sys
+from typing import Any
+
+import fixtures as base_fixtures
+from nova.tests.functional import integrated_helpers
+
+from nova_docker.tests.conformance import fixtures
+
+_IMAGE = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
+
+
+class DockerServersTestCase(  # type: ignore[misc]
+        integrated_helpers.ProviderUsageBaseTestCase):
+    """Real services in one process, and a real engine below them."""
+
+    compute_driver = 'docker.DockerDriver'
+
+    def setUp(self) -> None:
+        self.engine = self.useFixture(fixtures.EngineFixture())
+        self.flags(url=fixtures.engine_url(), group='docker')
+        # Where pip puts it, which is not where Nova's own tree has it.
+        self.flags(api_paste_config=f'{sys.prefix}/etc/nova/api-paste.ini',
+                   group='wsgi')
+        self.useFixture(base_fixtures.MonkeyPatch(
+            'nova.tests.fixtures.GlanceFixture', fixtures.GlanceFixture))
+        super().setUp()
+        self.useFixture(fixtures.PrivsepInProcess())
+        self.useFixture(fixtures.NoSwitch())
+        self.compute = self.start_service('compute', host='host1')
+        self.provider = self._get_provider_uuid_by_host('host1')
+        self.flavor = self.api.get_flavor(self._create_flavor(
+            memory_mb=64, vcpu=1, disk=1, ephemeral=0))
+
+    def _boot(self) -> dict[str, Any]:
+        server: dict[str, Any] = self._create_server(
+            image_uuid=_IMAGE, flavor_id=self.flavor['id'], networks='auto')
+        return server
+
+    def _states(self) -> dict[str, str]:
+        """The state of each of our containers, by its name."""
+        return {each.name: each.status for each in self.engine.instances()}
+
+    def test_inventory_and_traits(self) -> None:
+        inventory = self._get_provider_inventory(self.provider)
+        self.assertLessEqual({'VCPU', 'MEMORY_MB', 'DISK_GB'},
+                             set(inventory))
+        host = self.engine.client.info()
+        self.assertEqual(host['NCPU'], inventory['VCPU']['total'])
+        self.assertEqual(host['MemTotal'] >> 20,
+                         inventory['MEMORY_MB']['total'])
+        self.assertIn('COMPUTE_IMAGE_TYPE_RAW',
+                      self._get_provider_traits(self.provider))
+
+    def test_boot_and_delete(self) -> None:
+        server = self._boot()
+        workload = f'nova-{server["id"]}'
+        self.assertEqual(
+            {workload: 'running', f'{workload}-sandbox': 'running'},
+            self._states())
+        self.assertFlavorMatchesUsage(self.provider, self.flavor)
+        self._delete_server(server)
+        self.assertEqual({}, self._states())
+        usage = self._get_provider_usages(self.provider)
+        self.assertEqual({0}, set(usage.values()))
+
+    def test_stop_and_start(self) -> None:
+        server = self._boot()
+        workload = f'nova-{server["id"]}'
+        self._stop_server(server)
+        self.assertEqual('exited', self._states()[workload])
+        self.assertEqual('running', self._states()[f'{workload}-sandbox'])
+        self._start_server(server)
+        self.assertEqual('running', self._states()[workload])
+
+    def test_pause_and_unpause(self) -> None:
+        server = self._boot()
+        self.api.post_server_action(server['id'], {'pause': None})
+        self._wait_for_state_change(server, 'PAUSED')
+        self.assertEqual('paused', self._states()[f'nova-{server["id"]}'])
+        self.api.post_server_action(server['id'], {'unpause': None})
+        self._wait_for_state_change(server, 'ACTIVE')
+        self.assertEqual('running', self._states()[f'nova-{server["id"]}'])
+
+    def test_reboot(self) -> None:
+        server = self._boot()
+        for hard in (False, True):
+            began = self._started(server)
+            self._reboot_server(server, hard=hard)
+            self.assertNotEqual(began, self._started(server))
+
+    def _started(self, server: dict[str, Any]) -> str:
+        workload = self.engine.client.containers.get(f'nova-{server["id"]}')
+        started: str = workload.attrs['State']['StartedAt']
+        return started
+
+    def test_snapshot(self) -> None:
+        server = self._boot()
+        before = {each.id for each in self.engine.client.images.list(all=True)}
+        self._snapshot_server(server, 'taken')
+        image = self._image_once_active('taken')
+        self.assertEqual('docker', image['container_format'])
+        self.assertEqual('running', self._states()[f'nova-{server["id"]}'])
+        self.assertEqual(before, {
+            each.id for each in self.engine.client.images.list(all=True)})
+        again = self._create_server(
+            image_uuid=image['id'], flavor_id=self.flavor['id'],
+            networks='auto')
+        self.assertEqual('running', self._states()[f'nova-{again["id"]}'])
+
+    def _image_once_active(self, name: str) -> dict[str, Any]:
+        def check() -> None:
+            self.assertEqual(['active'], [
+                each['status'] for each in self.glance.images.values()
+                if each['name'] == name])
+        self._wait_for_assert(check)
+        found: dict[str, Any] = next(
+            each for each in self.glance.images.values()
+            if each['name'] == name)
+        return found
+
+    def test_a_container_that_exits_is_shut_off(self) -> None:
+        server = self._boot()
+        self.engine.client.containers.get(f'nova-{server["id"]}').kill()
+        self._wait_for_state_change(server, 'SHUTOFF')
+
+    def test_a_restart_of_the_service_finds_the_server(self) -> None:
+        server = self._boot()
+        began = self._started(server)
+        self.compute = self.restart_compute_service(self.compute)
+        self._wait_for_state_change(server, 'ACTIVE')
+        self.assertEqual(began, self._started(server))
