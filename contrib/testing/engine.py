@@ -57,6 +57,7 @@ class Engine:
         self._root = root
         self._socket = root / 'docker.sock'
         self._pidfile = root / 'docker.pid'
+        self._settings = root / 'daemon.json'
         self._log = log
 
     @property
@@ -92,6 +93,8 @@ class Engine:
         self._root.mkdir(parents=True, exist_ok=True)
         # dockerd believes a pidfile whose number another process has by now.
         self._pidfile.unlink(missing_ok=True)
+        # Or it would take the configuration of this machine's own.
+        self._settings.write_text('{}')
         with self._log.open('ab') as output, process.started(
                 self._command(), output.fileno(), env=env,
                 cwd=self._root) as daemon:
@@ -109,7 +112,7 @@ class Engine:
             '--data-root', f'{self._root}/data',
             '--exec-root', f'{self._root}/exec',
             '--pidfile', f'{self._pidfile}',
-            '--config-file', '/dev/null',
+            '--config-file', f'{self._settings}',
             '--containerd-namespace', NAMESPACE,
             '--containerd-plugins-namespace', f'{NAMESPACE}-plugins',
             '--bridge', 'none', '--iptables=false', '--ip6tables=false',

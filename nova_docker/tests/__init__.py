@@ -14,6 +14,9 @@
 
 import os
 
-# Nova's own test packages would patch the standard library for eventlet. The
-# driver runs in native threads, and so do its tests.
+from nova import monkey_patch
+
+# nova-compute runs in native threads and forbids the import of eventlet, and
+# so do the tests. Nova's own test packages ask for this variable too.
 os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = 'true'
+monkey_patch.patch()
