@@ -1,0 +1,172 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Links between a host's switch and its containers: both ends of them."""
+
+from __future__ import annotations
+
+import socket
+
+from nova import exception
+from nova.network import model
+from nova.network import os_vif_util
+from nova import objects
+import os_vif
+from os_vif import exception as os_vif_exception
+from os_vif import objects as os_vif_objects
+from oslo_log import log as logging
+
+from nova_docker import errors
+from nova_docker.network import datapath
+from nova_docker.network import vif as vif_model
+from nova_docker.privsep import links
+
+LOG = logging.getLogger(__name__)
+
+
+class Wiring:
+    """Plugs the ports of instances, and connects them to containers.
+
+    os_vif.initialize() has to run before. Every method can run again.
+
+    :param switch: what Open vSwitch says
+    """
+
+    def __init__(self, switch: datapath.Datapath) -> None:
+        self._switch = switch
+
+    def warm(self) -> None:
+        """Start what the first instance would otherwise wait for."""
+        links.ping()
+
+    def plug(self, instance: objects.Instance, vif: model.VIF) -> None:
+        """Put a port's host end on the switch, which tells Neutron.
+
+        :raises UnsupportedVif: we have no wiring for the port's type
+        :raises VirtualInterfacePlugException: the switch refused
+        """
+        interface = vif_model.describe(vif)
+        if self._is_left_over(interface):
+            self._unplug_switch(instance, vif, interface)
+        links.create_pair(interface.host_name, interface.peer_name,
+                          interface.mac, interface.mtu)
+        self._plug_switch(instance, vif, interface)
+        if interface.hybrid_bridge:
+            links.add_to_bridge(interface.host_name, interface.hybrid_bridge)
+
+    def unplug(self, instance: objects.Instance, vif: model.VIF) -> None:
+        """Take a port off the switch and remove both ends of its link.
+
+        :raises VirtualInterfaceUnplugException: the switch refused; the
+            link is gone all the same
+        """
+        try:
+            interface = vif_model.describe(vif)
+        except errors.UnsupportedVif as error:
+            # Neutron may have unbound it since it was plugged.
+            LOG.info('%s', error, instance=instance)
+            links.delete_link(vif_model.host_name(vif))
+            return
+        try:
+            self._unplug_switch(instance, vif, interface)
+        finally:
+            links.delete_link(interface.host_name)
+
+    def connect(
+        self, instance: objects.Instance, vif: model.VIF, pid: int,
+    ) -> str:
+        """Give a container the inside end of a plugged port.
+
+        :param pid: a process in the container's network namespace
+        :returns: the interface's name in the container
+        :raises UnsupportedVif: we have no wiring for the port's type
+        :raises VirtualInterfacePlugException: the switch refused
+        """
+        interface = vif_model.describe(vif)
+        name = self._hand_over(interface, pid)
+        if name is None:
+            # The namespace that had it ended, and takes the link along
+            # whenever the kernel gets to it. Do not wait for that.
+            self.unplug(instance, vif)
+            self.plug(instance, vif)
+            name = self._hand_over(interface, pid)
+        if name is None:
+            raise exception.VirtualInterfacePlugException(
+                f'The link of port {vif["id"]} was removed by someone else')
+        return name
+
+    def _hand_over(
+        self, interface: vif_model.Interface, pid: int,
+    ) -> str | None:
+        name: str | None = links.connect(
+            pid, interface.host_name, interface.peer_name, interface.mac,
+            interface.mtu, interface.addresses,
+            [(route.destination, route.gateway, route.onlink)
+             for route in interface.routes],
+            interface.accept_ra,
+            self._switch.offloads_checksums(interface.bridge))
+        return name
+
+    def _is_left_over(self, interface: vif_model.Interface) -> bool:
+        """Say whether the switch has remains that a new port can't use.
+
+        A switch port without its device is one. It does not always notice
+        that a new device has the name. And os-vif makes the parts of a
+        hybrid port all together or not at all.
+        """
+        parts = {_exists(interface.host_name),
+                 self._switch.has_port(interface.switch_port)}
+        if interface.hybrid_bridge:
+            parts.add(_exists(interface.switch_port))
+            return len(parts) > 1
+        return parts == {False, True} and not _exists(interface.host_name)
+
+    def _plug_switch(
+        self, instance: objects.Instance, vif: model.VIF,
+        interface: vif_model.Interface,
+    ) -> None:
+        port = _os_vif_port(vif, interface)
+        if not interface.hybrid_bridge:
+            # Nothing else does: no hypervisor adds a container's device.
+            port.port_profile.create_port = True
+        try:
+            os_vif.plug(port, os_vif_util.nova_to_osvif_instance(instance))
+        except os_vif_exception.ExceptionBase as error:
+            raise exception.VirtualInterfacePlugException(
+                f'Open vSwitch refused port {vif["id"]}: {error}') from error
+
+    def _unplug_switch(
+        self, instance: objects.Instance, vif: model.VIF,
+        interface: vif_model.Interface,
+    ) -> None:
+        port = _os_vif_port(vif, interface)
+        try:
+            os_vif.unplug(port, os_vif_util.nova_to_osvif_instance(instance))
+        except os_vif_exception.ExceptionBase as error:
+            raise exception.VirtualInterfaceUnplugException(
+                reason=f'port {vif["id"]}: {error}') from error
+
+
+def _os_vif_port(
+    vif: model.VIF, interface: vif_model.Interface,
+) -> os_vif_objects.vif.VIFBase:
+    port = os_vif_util.nova_to_osvif_vif(vif)
+    port.vif_name = interface.host_name
+    return port
+
+
+def _exists(device: str) -> bool:
+    try:
+        socket.if_nametoindex(device)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,33 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The contexts in which the driver's privileged functions run."""
+
+from oslo_config import cfg
+from oslo_privsep import capabilities
+from oslo_privsep import priv_context
+
+# NET_ADMIN makes and configures links, SYS_ADMIN enters a namespace.
+network_pctxt = priv_context.PrivContext(
+    'nova_docker.privsep',
+    cfg_section='docker_network_privileged',
+    pypath=__name__ + '.network_pctxt',
+    capabilities=[
+        capabilities.CAP_NET_ADMIN,
+        capabilities.CAP_SYS_ADMIN,
+    ],
+)
+
+# oslo.privsep's default is the number of CPUs. These calls wait for the
+# kernel most of their time, and instances come eight at a time and more.
+cfg.CONF.set_default(
+    'thread_pool_size', 8, group='docker_network_privileged')

@@ -1,0 +1,77 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Work inside the network namespace of a container's process."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent import futures
+import contextlib
+import ctypes
+import os
+from typing import ParamSpec
+from typing import TypeVar
+
+P = ParamSpec('P')
+T = TypeVar('T')
+
+_CLONE_NEWNET = 0x40000000
+
+# The main thread's, which never leaves it.
+_OWN = '/proc/self/ns/net'
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def of_process(pid: int) -> Iterator[int]:
+    """Hold an open descriptor of a process's network namespace.
+
+    :raises ValueError: it is the one we are in ourselves. No container has
+        it, so the number is wrong, and the host's network at stake.
+    :raises ProcessLookupError: there is no such process any more
+    """
+    try:
+        namespace = os.open(f'/proc/{pid}/ns/net', os.O_RDONLY)
+    except FileNotFoundError:
+        raise ProcessLookupError(f'no process {pid}') from None
+    try:
+        if os.path.samestat(os.fstat(namespace), os.stat(_OWN)):
+            raise ValueError(f"process {pid} is in the host's own network")
+        yield namespace
+    finally:
+        os.close(namespace)
+
+
+def run_in(
+    namespace: int,
+    function: Callable[P, T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Call a function inside a network namespace.
+
+    A namespace belongs to a thread. This one is made for the call and ends
+    with it, so that none of the daemon's is ever left in a wrong one.
+    """
+    def inside() -> T:
+        _enter(namespace)
+        return function(*args, **kwargs)
+
+    with futures.ThreadPoolExecutor(1, 'namespace') as thread:
+        return thread.submit(inside).result()
+
+
+def _enter(namespace: int) -> None:
+    if _libc.setns(namespace, _CLONE_NEWNET) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
