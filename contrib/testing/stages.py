@@ -92,7 +92,8 @@ def lint(shop: Workshop) -> Outcome:
     status = shop.run(
         'lint', 'pre-commit', 'run', '--all-files', '--color', 'never',
         '--show-diff-on-failure', '--hook-stage', 'manual', minutes=10,
-        PRE_COMMIT_HOME=os.fspath(cache))
+        PRE_COMMIT_HOME=os.fspath(cache), MYPY_CACHE_DIR=f'{cache}/mypy',
+        RUFF_CACHE_DIR=f'{cache}/ruff')
     shutil.rmtree(cache, ignore_errors=True)
     result = Outcome()
     for hook in _HOOK.finditer(shop.log('lint').read_text(errors='replace')):

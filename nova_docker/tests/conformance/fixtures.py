@@ -33,6 +33,7 @@ from nova.tests import fixtures as nova_fixtures
 from oslo_privsep import priv_context
 
 from nova_docker.network import sandbox
+from nova_docker import privsep
 
 _LABEL = 'org.openstack.nova.uuid'
 
@@ -112,8 +113,7 @@ class PrivsepInProcess(fixtures.Fixture):
     """Let this process, which is root's, do what privsep's daemon would."""
 
     def _setUp(self) -> None:
-        from nova_docker.privsep import contexts
-        for each in vars(contexts).values():
+        for each in vars(privsep).values():
             if isinstance(each, priv_context.PrivContext):
                 self.useFixture(fixtures.MockPatchObject(
                     each, 'client_mode', False))
