@@ -1,0 +1,321 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Turns an image archive of unknown origin into one fit for the engine.
+
+``docker load`` believes every name in an archive: it moves the tags of other
+tenants' images, of the sandbox's and of the host's own. So nothing but the
+configuration and the layers of one image goes through, under names made
+here, with a manifest made here that gives one tag or none. The result is the
+plain ``docker save`` format, which every engine can read.
+
+The manifest goes last, after everything is checked, and without it the engine
+keeps nothing.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+import json
+import posixpath
+import tempfile
+from typing import Final
+from typing import Protocol
+from typing import TypeAlias
+
+from nova_docker.images import compression
+from nova_docker.images import documents
+from nova_docker.images import formats
+from nova_docker.images import layers
+from nova_docker.images import limits
+from nova_docker.images import tarstream
+
+#: Takes what the engine gets, as a stream of its own.
+_Emit: TypeAlias = Callable[[Iterable[bytes]], None]
+
+_CONFIG: Final = 'config.json'
+_HINT: Final = ('; the tar archive of a root file system needs the container '
+                'format "bare"')
+
+
+class _Sink(Protocol):
+    """Takes the data of one member."""
+
+    def write(self, data: compression.Data) -> None:
+        """Take a piece."""
+
+    def close(self) -> None:
+        """Take the end."""
+
+
+class _Ignored:
+    """A member that the engine does not need."""
+
+    def write(self, data: compression.Data) -> None:
+        """Drop it."""
+
+    def close(self) -> None:
+        """There is nothing to do."""
+
+
+class _Document:
+    """A member kept in memory until all are known."""
+
+    def __init__(self, keep: Callable[[bytes], None]) -> None:
+        self._keep = keep
+        self._content = bytearray()
+
+    def write(self, data: compression.Data) -> None:
+        self._content += data
+
+    def close(self) -> None:
+        self._keep(bytes(self._content))
+
+
+class _Layer:
+    """A layer that passes as it is.
+
+    :param name: its name in the engine's archive
+    :param size: bytes that will be written
+    :param note: is told the digest of what the layer unpacks to
+    """
+
+    def __init__(self, name: str, size: int, check: layers.Layer,
+                 note: Callable[[str], None], emit: _Emit) -> None:
+        self._padding = tarstream.padding(size)
+        self._check = check
+        self._note = note
+        self._emit = emit
+        emit([tarstream.encode(name, size)])
+
+    def write(self, data: compression.Data) -> None:
+        for _piece in self._check.feed(data):
+            pass
+        self._emit([bytes(data)])
+
+    def close(self) -> None:
+        self._note(self._check.close())
+        self._emit([self._padding])
+
+
+class _ZstdLayer:
+    """A layer that passes unpacked, since engines before 23 lack zstd.
+
+    In a tar archive the size stands before the data, and unpacking is the
+    only way to learn it: so through a file.
+
+    :param name: its name in the engine's archive
+    :param note: is told the digest of what the layer unpacks to
+    """
+
+    def __init__(self, name: str, check: layers.Layer,
+                 note: Callable[[str], None], emit: _Emit) -> None:
+        self._name = name
+        self._check = check
+        self._note = note
+        self._emit = emit
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115, until garbage
+
+    def write(self, data: compression.Data) -> None:
+        for piece in self._check.feed(data):
+            self._file.write(piece)
+
+    def close(self) -> None:
+        self._note(self._check.close())
+        self._emit(self._contents())
+
+    def _contents(self) -> Iterator[bytes]:
+        size = self._file.tell()
+        yield tarstream.encode(self._name, size)
+        self._file.seek(0)
+        with self._file:
+            while piece := self._file.read(compression.PIECE):
+                yield piece
+        yield tarstream.padding(size)
+
+
+class _Contents:
+    """What was found in the archive; the visitor of its walk.
+
+    :param budget: pays for what compressed layers unpack to
+    """
+
+    def __init__(self, budget: limits.Budget) -> None:
+        self._budget = budget
+        self._documents: dict[str, bytes] = {}
+        self._documents_left = limits.MAX_DOCUMENTS
+        self._layers: dict[str, tuple[str, str]] = {}
+        self._links: dict[str, str] = {}
+        self._names: set[str] = set()
+        self._output: list[Iterable[bytes]] = []
+        self._member = tarstream.Header('', b'', 0)
+        self._head: bytearray | None = None
+        self._sink: _Sink = _Ignored()
+
+    def drain(self) -> Iterator[bytes]:
+        """Yield what the engine gets of the members so far."""
+        for pieces in self._output:
+            yield from pieces
+        self._output.clear()
+
+    def manifest(self, reference: str | None,
+                 architectures: Sequence[str]) -> Iterator[bytes]:
+        """Yield the end of the engine's archive: what makes it an image."""
+        image = documents.find(self._documents, architectures)
+        passed = [self._layer(name) for name in image.layers]
+        if image.config not in self._documents:
+            raise limits.Unacceptable(
+                f'its configuration {_quoted(image.config)} is missing')
+        config = documents.checked_config(
+            self._documents[image.config],
+            [digest for _name, digest in passed], architectures)
+        yield _member(_CONFIG, config)
+        yield _member(documents.MANIFEST, json.dumps([{
+            'Config': _CONFIG,
+            'RepoTags': [reference] if reference else None,
+            'Layers': [name for name, _digest in passed]}]).encode())
+        yield tarstream.END
+
+    # The walk
+
+    def begin(self, header: tarstream.Header) -> None:
+        name = _checked_name(header)
+        self._sink = _Ignored()
+        self._head = None
+        if header.kind == tarstream.DIRECTORY:
+            return
+        if name in self._names:
+            raise limits.Unacceptable(f'it has {_quoted(name)} twice')
+        self._names.add(name)
+        if len(self._names) > limits.MAX_MEMBERS:
+            raise limits.Unacceptable(
+                f'it has more than {limits.MAX_MEMBERS} members')
+        if header.kind == tarstream.SYMLINK:
+            self._links[name] = _target(name, header.link)
+        elif header.kind == tarstream.REGULAR:
+            self._member = dataclasses.replace(header, name=name)
+            self._head = bytearray()
+        else:
+            raise limits.Unacceptable(
+                f'its member {_quoted(name)} is no file, directory or '
+                f'symbolic link{_HINT}')
+
+    def data(self, piece: memoryview) -> None:
+        if self._head is None:
+            self._sink.write(piece)
+            return
+        self._head += piece
+        if len(self._head) >= tarstream.BLOCK:
+            self._recognised(bytes(self._head))
+
+    def end(self) -> None:
+        if self._head is not None:
+            self._recognised(bytes(self._head))
+        self._sink.close()
+
+    def _recognised(self, head: bytes) -> None:
+        self._head = None
+        self._sink = self._sink_for(self._member, head)
+        self._sink.write(head)
+
+    def _sink_for(self, member: tarstream.Header, head: bytes) -> _Sink:
+        decompressor = compression.decompressor(head)
+        if decompressor or formats.is_tar(head):
+            passed = f'layer-{len(self._layers)}.tar'
+            check = layers.Layer(decompressor, self._budget)
+
+            def note(digest: str) -> None:
+                self._layers[member.name] = passed, digest
+
+            if head.startswith(compression.ZSTD):
+                return _ZstdLayer(passed, check, note, self._output.append)
+            return _Layer(passed, member.size, check, note,
+                          self._output.append)
+        if head.lstrip()[:1] in (b'{', b'['):
+            return self._document(member)
+        return _Ignored()
+
+    def _document(self, member: tarstream.Header) -> _Sink:
+        self._documents_left -= member.size
+        if member.size > limits.MAX_DOCUMENT or self._documents_left < 0:
+            raise limits.Unacceptable(
+                f'its JSON document {_quoted(member.name)} is too large')
+
+        def keep(content: bytes) -> None:
+            self._documents[member.name] = content
+        return _Document(keep)
+
+    def _layer(self, name: str) -> tuple[str, str]:
+        name = self._links.get(name, name)
+        if name not in self._layers:
+            raise limits.Unacceptable(
+                f'its layer {_quoted(name)} is missing or no tar archive')
+        return self._layers[name]
+
+
+def sanitised(chunks: Iterable[compression.Data], reference: str | None, *,
+              architectures: Sequence[str], limit: int) -> Iterator[bytes]:
+    """Yield an archive for ``docker load``, checked and with our tag only.
+
+    :param chunks: a ``docker save`` archive or OCI image layout in a tar
+        archive, plain or compressed with gzip or zstd
+    :param reference: the tag that the image gets; None for no tag
+    :param architectures: what this host runs, best first, as Go spells it
+    :param limit: bytes that the image may unpack to
+    :raises Unacceptable: before the last piece, when the archive is anything
+        else, damaged, incomplete, for another architecture or too large
+    """
+    budget = limits.Budget(limit)
+    contents = _Contents(budget)
+    walker = tarstream.Walker(contents)
+    for piece in formats.tar_only(compression.unpacked(chunks, budget)):
+        walker.feed(piece)
+        yield from contents.drain()
+    walker.close()
+    yield from contents.manifest(reference, architectures)
+
+
+def _member(name: str, content: bytes) -> bytes:
+    return (tarstream.encode(name, len(content)) + content
+            + tarstream.padding(len(content)))
+
+
+def _quoted(name: str) -> str:
+    return repr(name[:80])
+
+
+def _checked_name(header: tarstream.Header) -> str:
+    name = header.name.removeprefix('./')
+    if header.kind == tarstream.DIRECTORY:
+        name = name.rstrip('/') or '.'
+        if name == '.':
+            return name
+    if (not name.isprintable() or '\\' in name
+            or {'', '.', '..'} & set(name.split('/'))):
+        raise limits.Unacceptable(
+            f'its member name {_quoted(header.name)} is not allowed')
+    return name
+
+
+def _target(name: str, link: str) -> str:
+    """Return where a link leads, which must be inside the archive.
+
+    Docker before 25 writes the second of two equal layers as a link.
+    """
+    target = posixpath.normpath(
+        posixpath.join(posixpath.dirname(name), link))
+    if target.startswith(('/', '../')) or target == '..':
+        raise limits.Unacceptable(
+            f'its link {_quoted(name)} leads out of the archive{_HINT}')
+    return target

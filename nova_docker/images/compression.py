@@ -1,0 +1,141 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Streaming gzip and zstd decompression in pieces of bounded size."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import itertools
+from typing import Protocol
+import zlib
+
+import zstandard
+
+from nova_docker.images import limits
+
+GZIP = b'\x1f\x8b'
+ZSTD = b'\x28\xb5\x2f\xfd'
+_MAGIC = 4
+
+#: Bytes in the largest piece handed on.
+PIECE = 1024 * 1024
+#: A zstd frame may ask for a window of this many bytes, which is memory of
+#: ours. "zstd -20" stays below it; "--ultra -21" and "--long=26" do not.
+MAX_WINDOW = 32 * 1024 ** 2
+# Four bytes of zstd can unpack to 128 KiB, and its decompressor returns all
+# that its input unpacks to: so it gets its input in spoonfuls.
+_SPOON = 1024
+
+Data = bytes | memoryview
+
+
+class Decompressor(Protocol):
+    """Takes compressed bytes as they come."""
+
+    def feed(self, data: Data) -> Iterator[Data]:
+        """Yield what the bytes unpack to, in pieces of at most PIECE."""
+
+    def close(self) -> None:
+        """Raise Unacceptable when the compressed stream is incomplete."""
+
+
+class _Gunzip:
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(wbits=31)
+
+    def feed(self, data: Data) -> Iterator[Data]:
+        full = False
+        while data or full:
+            if self._stream.eof:
+                # gzip allows members one after the other (pigz and bgzip
+                # write them) and padding after the last.
+                data = bytes(data).lstrip(b'\0')
+                if not data:
+                    return
+                self._stream = zlib.decompressobj(wbits=31)
+            try:
+                piece = self._stream.decompress(data, PIECE)
+            except zlib.error as error:
+                raise limits.Unacceptable(
+                    f'its gzip compression is damaged ({error})') from error
+            data = self._stream.unconsumed_tail or self._stream.unused_data
+            # A full piece may have more behind it, with all input taken.
+            full = len(piece) == PIECE
+            if piece:
+                yield piece
+
+    def close(self) -> None:
+        if not self._stream.eof:
+            raise limits.Unacceptable(
+                'its gzip compression ends in the middle: it is truncated')
+
+
+class _Unzstd:
+    def __init__(self) -> None:
+        self._make = zstandard.ZstdDecompressor(
+            max_window_size=MAX_WINDOW).decompressobj
+        self._frame = self._make()
+
+    def feed(self, data: Data) -> Iterator[Data]:
+        view = memoryview(data)
+        for start in range(0, len(view), _SPOON):
+            spoon: Data = view[start:start + _SPOON]
+            while spoon:
+                if self._frame.eof:
+                    self._frame = self._make()
+                try:
+                    piece = self._frame.decompress(spoon)
+                except zstandard.ZstdError as error:
+                    raise limits.Unacceptable(
+                        f'its zstd compression is damaged ({error})'
+                    ) from error
+                spoon = self._frame.unused_data
+                unpacked = memoryview(piece)
+                for at in range(0, len(unpacked), PIECE):
+                    yield unpacked[at:at + PIECE]
+
+    def close(self) -> None:
+        if not self._frame.eof:
+            raise limits.Unacceptable(
+                'its zstd compression ends in the middle: it is truncated')
+
+
+def decompressor(head: bytes) -> Decompressor | None:
+    """Return what undoes the compression that a stream's first bytes show.
+
+    :param head: at least the first four bytes, if there are as many
+    :returns: None for a stream that is not compressed by gzip or zstd
+    """
+    if head.startswith(GZIP):
+        return _Gunzip()
+    if head.startswith(ZSTD):
+        return _Unzstd()
+    return None
+
+
+def unpacked(chunks: Iterable[Data], budget: limits.Budget) -> Iterator[Data]:
+    """Yield a stream without its outer compression, if it has any.
+
+    :param budget: pays for what comes out
+    :raises Unacceptable: for a damaged or truncated stream
+    """
+    stream = iter(chunks)
+    head = b''
+    while len(head) < _MAGIC and (chunk := next(stream, b'')):
+        head += chunk
+    inner = decompressor(head)
+    for chunk in itertools.chain([head], stream):
+        for piece in inner.feed(chunk) if inner else [chunk]:
+            budget.spend(len(piece))
+            yield piece
+    if inner:
+        inner.close()

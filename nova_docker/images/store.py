@@ -1,0 +1,201 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The engine's images that came from Glance: fetched once, found by id."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent import futures
+import contextlib
+import platform
+import threading
+from typing import Final
+
+from nova import context as nova_context
+from nova import exception
+from nova.image import glance
+from nova import objects
+from oslo_log import log as logging
+
+from nova_docker import conf
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker.images import archive
+from nova_docker.images import download
+from nova_docker.images import limits
+from nova_docker.images import rootfs
+from nova_docker import names
+
+CONF = conf.CONF
+LOG = logging.getLogger(__name__)
+
+_GIB: Final = 1024 ** 3
+#: What Go calls the machines that uname knows, best first.
+_ARCHITECTURES: Final = {
+    'x86_64': ('amd64', '386'),
+    'aarch64': ('arm64',),
+    'armv7l': ('arm',),
+}
+#: A root file system does not say what to run.
+_ROOTFS_CHANGES: Final = ('CMD ["/bin/sh"]',)
+
+
+def architectures() -> tuple[str, ...]:
+    """Return what images this host runs, best first, as Go spells it."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, (machine,))
+
+
+class _Source:
+    """A stream that remembers what went wrong in it.
+
+    An error in a request's body comes out of the HTTP client as another one,
+    or behind the engine's complaint about the body's sudden end.
+    """
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self.failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._chunks
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+class Store:
+    """Brings Glance images into the engine.
+
+    :param engine: where images go
+    :param image_api: where they come from
+    """
+
+    def __init__(self, engine: client.Engine, image_api: glance.API) -> None:
+        self._engine = engine
+        self._image_api = image_api
+        self._lock = threading.Lock()
+        self._fetching: dict[str, futures.Future[str]] = {}
+
+    def ensure(self, context: nova_context.RequestContext,
+               instance: objects.Instance,
+               image_meta: objects.ImageMeta) -> str:
+        """Return the engine's name of an image, fetching it if need be.
+
+        Calls for the same image that come while it is fetched share the
+        outcome. A failure is not remembered.
+
+        :param instance: says which certificates it trusts
+        :raises nova.exception.ImageUnacceptable: for what is no container
+            image, or none that this host may run
+        """
+        reference = names.image_reference(image_meta.id)
+        with self._lock:
+            fetching = self._fetching.get(image_meta.id)
+            outcome = fetching or futures.Future()
+            self._fetching[image_meta.id] = outcome
+        if fetching:
+            return fetching.result()
+        try:
+            if not self._present(reference):
+                self._fetch(context, instance, image_meta, reference)
+            outcome.set_result(reference)
+        except BaseException as error:
+            outcome.set_exception(error)
+        finally:
+            with self._lock:
+                del self._fetching[image_meta.id]
+        return outcome.result()
+
+    def remove(self, image_id: str) -> None:
+        """Remove an image from the engine; it may be gone already.
+
+        :raises nova_docker.errors.EngineConflict: while a container uses it
+        """
+        self._engine.remove_image(names.image_reference(image_id))
+
+    def _present(self, reference: str) -> bool:
+        try:
+            self._engine.image(reference)
+        except errors.EngineNotFound:
+            return False
+        return True
+
+    def _fetch(self, context: nova_context.RequestContext,
+               instance: objects.Instance, image_meta: objects.ImageMeta,
+               reference: str) -> None:
+        LOG.info('Fetching image %s', image_meta.id, instance=instance)
+        try:
+            container_format = _checked_format(image_meta)
+            with download.Download(
+                    self._image_api, context, image_meta.id,
+                    instance.trusted_certs,
+                    CONF.docker.stream_timeout) as chunks:
+                if container_format == 'docker':
+                    self._load(chunks, reference)
+                else:
+                    self._import(chunks, reference)
+        except limits.Unacceptable as error:
+            raise exception.ImageUnacceptable(
+                image_id=image_meta.id, reason=error.reason) from error
+
+    def _load(self, chunks: Iterable[bytes], reference: str) -> None:
+        stream = archive.sanitised(
+            chunks, reference, architectures=architectures(),
+            limit=CONF.docker.image_max_size * _GIB)
+        with self._all_or_nothing(stream, reference) as source:
+            self._engine.load_image(source)
+
+    def _import(self, chunks: Iterable[bytes], reference: str) -> None:
+        stream = rootfs.checked(
+            chunks, limit=CONF.docker.image_max_size * _GIB)
+        with self._all_or_nothing(stream, reference) as source:
+            self._engine.import_image(source, reference, _ROOTFS_CHANGES)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self, stream: Iterator[bytes],
+                        reference: str) -> Iterator[Iterator[bytes]]:
+        source = _Source(stream)
+        try:
+            yield iter(source)
+        except Exception as error:
+            with contextlib.suppress(errors.EngineError):
+                self._engine.remove_image(reference)
+            if source.failure:
+                raise source.failure from None
+            if (isinstance(error, errors.EngineError)
+                    and not isinstance(error, errors.EngineUnavailable)):
+                raise limits.Unacceptable(
+                    f'Docker Engine does not take it: {error.message}'
+                ) from error
+            raise
+
+
+def _checked_format(image_meta: objects.ImageMeta) -> str:
+    container_format = _field(image_meta, 'container_format')
+    if container_format not in ('docker', 'bare'):
+        raise limits.Unacceptable(
+            f'its container format is "{container_format}", and a container '
+            'image has "docker", or "bare" for the tar archive of a root file '
+            'system')
+    disk_format = _field(image_meta, 'disk_format')
+    if disk_format != 'raw':
+        raise limits.Unacceptable(
+            f'its disk format is "{disk_format}", and a container image has '
+            '"raw"')
+    return container_format
+
+
+def _field(image_meta: objects.ImageMeta, name: str) -> str:
+    return (str(getattr(image_meta, name))
+            if image_meta.obj_attr_is_set(name) else '')
