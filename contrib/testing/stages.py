@@ -55,6 +55,7 @@ class Workshop:
         """Run the tests in nova_docker/tests/<stage> under stestr."""
         repository = self.logs / f'{stage}.stestr'
         shutil.rmtree(repository, ignore_errors=True)
+        repository.mkdir()
         stestr = ['stestr', '--test-path', f'nova_docker/tests/{stage}',
                   '--top-dir', '.', '--repo-url', os.fspath(repository)]
         self.run(stage, *stestr, 'run', *options, minutes=minutes, **env)

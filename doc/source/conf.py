@@ -12,6 +12,12 @@
 
 """How Sphinx builds the documentation."""
 
+import pathlib
+import sys
+
+# The options that are documented are this checkout's.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
 project = 'nova-docker'
 copyright = 'nova-docker contributors'
 

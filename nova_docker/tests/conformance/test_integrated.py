@@ -23,8 +23,7 @@ from nova_docker.tests.conformance import fixtures
 _IMAGE = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
 
 
-class DockerServersTestCase(  # type: ignore[misc]
-        integrated_helpers.ProviderUsageBaseTestCase):
+class DockerServersTestCase(integrated_helpers.ProviderUsageBaseTestCase):
     """Real services in one process, and a real engine below them."""
 
     compute_driver = 'docker.DockerDriver'

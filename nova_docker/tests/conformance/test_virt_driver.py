@@ -18,6 +18,7 @@ from typing import Any
 from nova import test
 from nova.tests.unit.virt import test_virt_drivers
 from testtools import content
+from testtools import content_type
 
 from nova_docker.tests.conformance import fixtures
 
@@ -35,7 +36,7 @@ class _Swallowed(logging.Handler):
 
 
 class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
-                           test.TestCase):  # type: ignore[misc]
+                           test.TestCase):
     """Judge the driver by what it does with an engine.
 
     What is not implemented is a detail of the test by that name, which
@@ -60,7 +61,7 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
         logger.addHandler(heard)
         self.addCleanup(logger.removeHandler, heard)
         self.addDetail('not-implemented', content.Content(
-            content.ContentType('text', 'plain'),
+            content_type.UTF8_TEXT,
             lambda: [' '.join(sorted(heard.methods)).encode()]))
 
     def _get_running_instance(self, obj: bool = True) -> Any:
