@@ -1,0 +1,48 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""`up`: bring the cloud up, or repair it."""
+
+import time
+
+from dockenstack.commands import base
+from dockenstack.plan import Plan
+from dockenstack.service import Supervisor
+from dockenstack.settings import Home
+from dockenstack.stages import Runner
+from dockenstack.stages import needed_for
+
+DESCRIPTION = """\
+Bring up a whole OpenStack on this machine, with Nova booting containers on
+Docker Engine. It may be run again at any time: it repairs what died, and
+installs the driver again if its source has changed."""
+
+
+def main(arguments: list[str]) -> int:
+    home = Home.from_environment()
+    plan = Plan(home, Supervisor(home))
+    stages = plan.stages()
+    names = [stage.name for stage in stages]
+    parser = base.parser('up', DESCRIPTION)
+    parser.add_argument(
+        '--to', metavar='STAGE', choices=names, default=names[-1],
+        help='stop after this stage, and run only what it needs: '
+             + ', '.join(names))
+    options = parser.parse_args(arguments)
+    base.require_root()
+    begun = time.monotonic()
+    with base.alone(home):
+        home.make()
+        succeeded = Runner(home, needed_for(stages, options.to)).run()
+    print(f'{"Done" if succeeded else "Failed"} after '
+          f'{time.monotonic() - begun:.0f} s')
+    return 0 if succeeded else 1

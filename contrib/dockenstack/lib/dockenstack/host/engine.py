@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Docker Engine: the machine's own, or one of ours on the same socket."""
+
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import socket
+from typing import Any
+
+from dockenstack import processes
+from dockenstack import shell
+from dockenstack.host import mounts
+from dockenstack.host import packages
+from dockenstack.service import Service
+from dockenstack.service import Supervisor
+from dockenstack.settings import Home
+from dockenstack.stamp import Stamp
+
+PACKAGES = ('docker.io', 'tini', 'iptables')
+DEFAULT_SOCKET = '/var/run/docker.sock'
+# All containers of our own engine, so that they can be found without it.
+CGROUP_PARENT = 'dockenstack'
+INSTANCE_LABEL = 'org.openstack.nova.uuid'
+
+
+def socket_path() -> str:
+    """The socket that DOCKER_HOST names, or the default one."""
+    host = os.environ.get('DOCKER_HOST', '')
+    scheme, _, path = host.partition('://')
+    return path if scheme == 'unix' else DEFAULT_SOCKET
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str):
+        super().__init__('localhost', timeout=60)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def ask(method: str, path: str) -> Any:
+    """One request to the engine's API; None where it does not answer."""
+    connection = _Connection(socket_path())
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    if response.status >= 400:
+        return None
+    return json.loads(body) if body.startswith((b'{', b'[')) else body
+
+
+def answers() -> bool:
+    return ask('GET', '/_ping') is not None
+
+
+def service(home: Home) -> Service:
+    configuration = home.etc / 'docker.json'
+    return Service(
+        name='docker', command=(
+            '/usr/sbin/dockerd', f'--config-file={configuration}'),
+        address=DEFAULT_SOCKET, configuration=(configuration,),
+        ready=answers, stop_seconds=60)
+
+
+def is_ours(home: Home) -> bool:
+    """Whether the cloud runs on an engine that it started itself."""
+    return Stamp(home, 'engine').holds('ours')
+
+
+def start(home: Home, supervisor: Supervisor) -> str:
+    """Have an engine that answers; say which."""
+    if not supervisor.pid(service(home)) and answers():
+        Stamp(home, 'engine').set('foreign')
+        return f"the machine's own, {_version()}"
+    packages.install(PACKAGES)
+    Stamp(home, 'engine').set('ours')
+    if mounts.have_cgroups():
+        Stamp(home, 'cgroups').set()
+    _configure(home)
+    if not supervisor.pid(service(home)):
+        clear(home, supervisor)
+    supervisor.ensure(service(home))
+    return f'our own, {_version()}'
+
+
+def clear(home: Home, supervisor: Supervisor) -> None:
+    """Take away what a dead engine left; its containers stay, stopped.
+
+    May be called again.
+    """
+    supervisor.stop(service(home))
+    processes.end(processes.in_cgroup(CGROUP_PARENT), 0)
+    mounts.remove_below(home.root / 'docker')
+    mounts.remove_below(home.run / 'docker')
+    shutil.rmtree(home.run / 'docker', ignore_errors=True)
+    pathlib.Path(DEFAULT_SOCKET).unlink(missing_ok=True)
+
+
+def instance_containers(uuids: set[str]) -> list[str]:
+    """The ids of this cloud's containers on the engine."""
+    found = ask('GET', '/containers/json?all=1') or []
+    return [each['Id'] for each in found
+            if each['Labels'].get(INSTANCE_LABEL) in uuids]
+
+
+def _configure(home: Home) -> None:
+    shell.write(home.etc / 'docker.json', json.dumps({
+        'hosts': [f'unix://{DEFAULT_SOCKET}'],
+        'group': 'docker',
+        'data-root': str(home.root / 'docker'),
+        'exec-root': str(home.run / 'docker'),
+        'pidfile': str(home.run / 'docker.pid'),
+        'cgroup-parent': f'/{CGROUP_PARENT}',
+        # The network is Neutron's: no bridge, no rule, no forwarding of
+        # the engine's own.
+        'bridge': 'none', 'iptables': False, 'ip6tables': False,
+        'ip-forward': False, 'ip-masq': False, 'userland-proxy': False,
+        'log-driver': 'json-file', 'shutdown-timeout': 15,
+    }, indent=4) + '\n')
+
+
+def _version() -> str:
+    return f'version {(ask("GET", "/version") or {}).get("Version")}'

@@ -1,0 +1,116 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The unprivileged users of the cloud, and what one of them may do as root."""
+
+import grp
+import os
+import pathlib
+import pwd
+from collections.abc import Callable
+
+from dockenstack import shell
+from dockenstack.settings import COMPUTE_USER
+from dockenstack.settings import ETC_LINK
+from dockenstack.settings import GROUP
+from dockenstack.settings import SERVICE_USER
+from dockenstack.settings import SUDOERS
+from dockenstack.settings import Home
+
+SUDOERS_TEXT = """\
+# dockenstack: nova-compute may run the commands that rootwrap's filters allow
+Defaults:{user} !requiretty, !syslog
+Defaults:{user} env_keep += "DOCKENSTACK_HOME DOCKENSTACK_SERVICE"
+{user} ALL=(root) NOPASSWD: {rootwrap} {conf} *
+"""
+ROOTWRAP_TEXT = """\
+[DEFAULT]
+filters_path = {filters}
+exec_dirs = {bin},/usr/sbin,/usr/bin,/sbin,/bin
+use_syslog = False
+"""
+
+
+def group_id(name: str = GROUP) -> int:
+    return grp.getgrnam(name).gr_gid
+
+
+def create(home: Home) -> None:
+    """Have the users and the group. May be called again."""
+    if not _exists(grp.getgrnam, GROUP):
+        shell.run('groupadd', '--system', GROUP)
+    for user in (SERVICE_USER, COMPUTE_USER):
+        if not _exists(pwd.getpwnam, user):
+            shell.run('useradd', '--system', '--gid', GROUP, '--no-log-init',
+                      '--home-dir', home.data / user, '--shell',
+                      '/usr/sbin/nologin', user)
+        own(home.data / user, user, 0o750)
+
+
+def own(path: pathlib.Path, user: str, mode: int = 0o750) -> pathlib.Path:
+    """A directory that belongs to one of the users."""
+    account = pwd.getpwnam(user)
+    path.mkdir(parents=True, exist_ok=True)
+    os.chown(path, account.pw_uid, account.pw_gid)
+    path.chmod(mode)
+    return path
+
+
+def join(user: str, group: str) -> None:
+    if user not in grp.getgrnam(group).gr_mem:
+        shell.run('usermod', '--append', '--groups', group, user)
+
+
+def link_configuration(home: Home) -> None:
+    """Point /etc/dockenstack at this cloud's configuration."""
+    if ETC_LINK.is_symlink() and ETC_LINK.readlink() == home.etc:
+        return
+    if ETC_LINK.exists():
+        raise shell.Failure(
+            f'{ETC_LINK} exists and is not of this cloud ({home.root}): '
+            'bring that cloud down with --purge first')
+    ETC_LINK.unlink(missing_ok=True)
+    ETC_LINK.symlink_to(home.etc)
+
+
+def allow_rootwrap(home: Home) -> list[pathlib.Path]:
+    """Let nova-compute become root through nova-rootwrap alone."""
+    conf = home.etc / 'nova' / 'rootwrap.conf'
+    shell.write(conf, ROOTWRAP_TEXT.format(
+        filters=home.venv / 'etc' / 'nova' / 'rootwrap.d', bin=home.bin))
+    draft = home.etc / 'sudoers'
+    shell.write(draft, SUDOERS_TEXT.format(
+        user=COMPUTE_USER, rootwrap=home.bin / 'nova-rootwrap',
+        conf=ETC_LINK / 'nova' / 'rootwrap.conf'), 0o440)
+    shell.run('visudo', '--check', '--file', draft)
+    shell.write(SUDOERS, draft.read_text(), 0o440)
+    return [conf, draft]
+
+
+def remove() -> None:
+    """Undo all of the above. May be called again."""
+    SUDOERS.unlink(missing_ok=True)
+    if ETC_LINK.is_symlink():
+        ETC_LINK.unlink()
+    for user in (SERVICE_USER, COMPUTE_USER):
+        if _exists(pwd.getpwnam, user):
+            shell.run('userdel', user)
+    if _exists(grp.getgrnam, GROUP):
+        shell.run('groupdel', GROUP)
+
+
+def _exists(lookup: Callable[[str], object], name: str) -> bool:
+    try:
+        lookup(name)
+    except KeyError:
+        return False
+    return True

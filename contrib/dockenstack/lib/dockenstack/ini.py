@@ -1,0 +1,40 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Write configuration files of OpenStack and uWSGI."""
+
+import pathlib
+from collections.abc import Mapping
+
+from dockenstack import shell
+from dockenstack.host import users
+
+Value = str | int | bool | pathlib.Path
+Sections = Mapping[str, Mapping[str, Value]]
+
+
+def text(sections: Sections) -> str:
+    parts = []
+    for name, options in sections.items():
+        lines = [f'{key} = {_word(value)}' for key, value in options.items()]
+        parts.append('\n'.join([f'[{name}]', *lines]))
+    return '\n\n'.join(parts) + '\n'
+
+
+def write(path: pathlib.Path, sections: Sections) -> pathlib.Path:
+    """Write a file that the services may read and others may not."""
+    shell.write(path, text(sections), 0o640, users.group_id())
+    return path
+
+
+def _word(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

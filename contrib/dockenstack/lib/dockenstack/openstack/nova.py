@@ -1,0 +1,183 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Nova: API, metadata, scheduler, conductor, and the compute service."""
+
+import os
+import pathlib
+
+from dockenstack import ini
+from dockenstack import settings
+from dockenstack.host import database
+from dockenstack.host import lxcfs
+from dockenstack.host import openvswitch
+from dockenstack.host import users
+from dockenstack.openstack import common
+from dockenstack.openstack import neutron
+from dockenstack.service import Service
+from dockenstack.service import Supervisor
+from dockenstack.settings import COMPUTE_USER
+from dockenstack.settings import ETC_LINK
+from dockenstack.settings import HOST
+from dockenstack.settings import SERVICE_USER
+from dockenstack.settings import Home
+from dockenstack.stamp import Stamp
+
+PACKAGES = ('sudo', 'iproute2', 'ethtool', 'zstd')
+SCHEMAS = ('nova_api', 'nova_cell0', 'nova')
+PRIVSEP_CONTEXTS = ('nova_sys_admin', 'privsep_osbrick',
+                    'vif_plug_ovs_privileged', 'docker_network_privileged')
+FAKE_HOST = 'fake'
+
+
+def conf(home: Home) -> pathlib.Path:
+    return home.etc / 'nova' / 'nova.conf'
+
+
+def compute_conf(home: Home) -> pathlib.Path:
+    return home.etc / 'nova' / 'compute.conf'
+
+
+def fake_conf(home: Home) -> pathlib.Path:
+    return home.etc / 'nova' / 'fake.conf'
+
+
+def configure(home: Home) -> None:
+    users.own(home.data / 'nova', SERVICE_USER)
+    shared = _shared(home)
+    ini.write(conf(home), {
+        **shared,
+        'DEFAULT': {**shared['DEFAULT'],
+                    'osapi_compute_workers': 2, 'metadata_workers': 1},
+        'keystone_authtoken': common.authtoken(home, 'nova'),
+        'database': common.pool(home, 'nova'),
+        'api_database': common.pool(home, 'nova_api'),
+        # Validation of responses as errors breaks an API of Nova 34.
+        'api': {'response_validation': 'warn', 'auth_strategy': 'keystone'},
+        'conductor': {'workers': 1},
+        'scheduler': {'workers': 1},
+        'quota': {'instances': 60, 'cores': 120, 'ram': 65536,
+                  'server_groups': 50},
+        'filter_scheduler': {'enabled_filters': ','.join((
+            'ComputeFilter', 'ComputeCapabilitiesFilter',
+            'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
+            'ServerGroupAffinityFilter', 'SameHostFilter',
+            'DifferentHostFilter'))},
+    })
+
+
+def configure_compute(home: Home) -> None:
+    """The compute service: an unprivileged user, root by rootwrap alone."""
+    state = users.own(home.data / 'nova-compute', COMPUTE_USER)
+    users.join(COMPUTE_USER, 'docker')
+    users.link_configuration(home)
+    users.allow_rootwrap(home)
+    shared = _shared(home)
+    shared['DEFAULT'].update({
+        'compute_driver': os.environ.get('DRV', 'docker.DockerDriver'),
+        'state_path': state})
+    helper = (f'sudo {home.bin}/nova-rootwrap {ETC_LINK}/nova/rootwrap.conf '
+              f'privsep-helper --config-file {ETC_LINK}/nova/compute.conf')
+    for name in PRIVSEP_CONTEXTS:
+        shared[name] = {'helper_command': helper}
+    shared['oslo_concurrency'] = {'lock_path': state / 'locks'}
+    ini.write(compute_conf(home), {
+        **shared,
+        'os_vif_ovs': {'ovsdb_connection': openvswitch.connection(home)},
+        'docker': {'lxcfs': 'required', 'lxcfs_path': lxcfs.path(home)},
+    })
+
+
+def _shared(home: Home) -> dict[str, common.Options]:
+    """What the controllers and the compute hosts have in common."""
+    sections = common.sections(home, 'nova')
+    del sections['keystone_authtoken']
+    sections['DEFAULT'].update({
+        'my_ip': settings.LOOPBACK,
+        'vif_plugging_is_fatal': True,
+        'vif_plugging_timeout': 120,
+        'cpu_allocation_ratio': 16,
+        'ram_allocation_ratio': 1.5,
+        'reserved_host_memory_mb': 512,
+        'default_availability_zone': 'nova',
+    })
+    user = common.credentials(home, 'nova')
+    return {
+        **sections,
+        'placement': common.credentials(home, 'placement'),
+        'neutron': {**common.credentials(home, 'neutron'),
+                    'service_metadata_proxy': True,
+                    'metadata_proxy_shared_secret':
+                        neutron.shared_secret(home)},
+        'glance': {'region_name': settings.REGION},
+        'cinder': {**user, 'os_region_name': settings.REGION},
+        'service_user': {**user, 'send_service_user_token': True},
+    }
+
+
+def sync(home: Home) -> None:
+    def manage(*arguments: str) -> None:
+        common.manage(home, 'nova-manage', conf(home), *arguments)
+
+    manage('api_db', 'sync')
+    manage('cell_v2', 'map_cell0', '--database_connection',
+           database.url(home, 'nova_cell0'))
+    manage('db', 'sync')
+    manage('cell_v2', 'create_cell', '--name', 'cell1')
+
+
+def services(home: Home) -> list[Service]:
+    """The controllers."""
+    files = [conf(home)]
+    paste = home.venv / 'etc' / 'nova' / 'api-paste.ini'
+    env = {'OS_NOVA_CONFIG_FILES': f'{paste};{conf(home)}'}
+    return [
+        common.daemon(home, 'nova-conductor', 'nova-conductor',
+                      configuration=files, queues=['conductor']),
+        common.daemon(home, 'nova-scheduler', 'nova-scheduler',
+                      configuration=files, queues=['scheduler']),
+        common.wsgi(home, 'nova', 'nova.wsgi.osapi_compute',
+                    configuration=files, env=env, processes=2),
+        common.wsgi(home, 'nova-metadata', 'nova.wsgi.metadata',
+                    configuration=files, env=env, threads=4),
+    ]
+
+
+def compute(home: Home) -> Service:
+    service = common.daemon(
+        home, 'nova-compute', 'nova-compute', queues=[f'compute.{HOST}'],
+        configuration=[ETC_LINK / 'nova' / 'compute.conf'],
+        user=COMPUTE_USER)
+    # A new driver is a new service.
+    return common.also(service, Stamp(home, 'driver').path,
+                       home.etc / 'nova' / 'rootwrap.conf')
+
+
+def start(home: Home, supervisor: Supervisor) -> str:
+    supervisor.ensure_all(services(home))
+    return settings.url('nova')
+
+
+def start_compute(home: Home, supervisor: Supervisor) -> str:
+    configure_compute(home)
+    started = supervisor.ensure(compute(home))
+    _discover(home, HOST)
+    return f'nova-compute {"started" if started else "runs"} as {COMPUTE_USER}'
+
+
+def _discover(home: Home, host: str) -> None:
+    """Put a compute host that is new into its cell."""
+    stamp = Stamp(home, f'host-{host}')
+    if not stamp.exists():
+        common.manage(home, 'nova-manage', conf(home), 'cell_v2',
+                      'discover_hosts', '--by-service')
+        stamp.set()

@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The stages of `up`, and all services: where everything is put together."""
+
+from dockenstack.host import database
+from dockenstack.host import driver
+from dockenstack.host import engine
+from dockenstack.host import lxcfs
+from dockenstack.host import messaging
+from dockenstack.host import openvswitch
+from dockenstack.host import packages
+from dockenstack.host import python
+from dockenstack.host import users
+from dockenstack.openstack import cinder
+from dockenstack.openstack import common
+from dockenstack.openstack import glance
+from dockenstack.openstack import keystone
+from dockenstack.openstack import neutron
+from dockenstack.openstack import nova
+from dockenstack.openstack import placement
+from dockenstack.openstack import schema
+from dockenstack.service import Service
+from dockenstack.service import Supervisor
+from dockenstack.settings import Home
+from dockenstack.stages import Stage
+
+PYTHON_PACKAGES = ('python3-venv', 'git', 'ca-certificates')
+HOST_PACKAGES = (*openvswitch.PACKAGES, *database.PACKAGES,
+                 *messaging.PACKAGES, *lxcfs.PACKAGES, *common.PACKAGES,
+                 *neutron.PACKAGES, *nova.PACKAGES)
+
+
+def services(home: Home) -> list[Service]:
+    """Every service, in the order in which they start."""
+    return [
+        database.service(home), messaging.rabbitmq(home),
+        messaging.memcached(), openvswitch.database(home),
+        openvswitch.switch(home), lxcfs.service(home), engine.service(home),
+        keystone.service(home), glance.service(home),
+        placement.service(home), *neutron.services(home),
+        cinder.service(home), *nova.services(home), nova.compute(home)]
+
+
+class Plan:
+    """The stages, each a short function of the modules that do the work."""
+
+    def __init__(self, home: Home, supervisor: Supervisor):
+        self.home = home
+        self.supervisor = supervisor
+
+    def stages(self) -> list[Stage]:
+        return [
+            Stage('python', self.python),
+            Stage('packages', self.packages),
+            Stage('engine', self.engine, ('packages',)),
+            Stage('database', self.database, ('packages',)),
+            Stage('messaging', self.messaging, ('packages',)),
+            Stage('openvswitch', self.openvswitch, ('packages',)),
+            Stage('lxcfs', self.lxcfs, ('packages',)),
+            Stage('schema', self.schema, ('python', 'database')),
+            Stage('keystone', self.keystone, ('schema', 'messaging')),
+            Stage('glance', self.glance, ('keystone',)),
+            Stage('placement', self.placement, ('keystone',)),
+            Stage('neutron', self.neutron, ('keystone', 'openvswitch')),
+            Stage('cinder', self.cinder, ('keystone',)),
+            Stage('nova', self.nova, ('keystone',)),
+            Stage('compute', self.compute,
+                  ('nova', 'placement', 'neutron', 'glance', 'engine',
+                   'lxcfs')),
+        ]
+
+    def python(self) -> str:
+        packages.install(PYTHON_PACKAGES)
+        words = python.build(self.home)
+        if driver.install(self.home):
+            words += ', driver installed'
+        return words
+
+    def packages(self) -> str:
+        count = packages.install(HOST_PACKAGES)
+        users.create(self.home)
+        return f'{count} installed' if count else 'all there'
+
+    def engine(self) -> str:
+        return engine.start(self.home, self.supervisor)
+
+    def database(self) -> str:
+        database.prepare(self.home)
+        self.supervisor.ensure(database.service(self.home))
+        database.allow(self.home)
+        return str(database.socket(self.home))
+
+    def messaging(self) -> str:
+        messaging.start(self.home, self.supervisor)
+        return messaging.rabbitmq(self.home).address
+
+    def openvswitch(self) -> str:
+        if not self.supervisor.pid(openvswitch.switch(self.home)):
+            neutron.stop_agents(self.home, self.supervisor)
+        return openvswitch.start(self.home, self.supervisor)
+
+    def lxcfs(self) -> str:
+        return lxcfs.start(self.home, self.supervisor)
+
+    def schema(self) -> str:
+        schema.configure(self.home)
+        return schema.make(self.home)
+
+    def keystone(self) -> str:
+        return keystone.start(self.home, self.supervisor)
+
+    def glance(self) -> str:
+        return glance.start(self.home, self.supervisor)
+
+    def placement(self) -> str:
+        return placement.start(self.home, self.supervisor)
+
+    def neutron(self) -> str:
+        return neutron.start(self.home, self.supervisor)
+
+    def cinder(self) -> str:
+        return cinder.start(self.home, self.supervisor)
+
+    def nova(self) -> str:
+        return nova.start(self.home, self.supervisor)
+
+    def compute(self) -> str:
+        return nova.start_compute(self.home, self.supervisor)
