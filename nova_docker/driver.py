@@ -47,6 +47,7 @@ from nova_docker.instances import power
 from nova_docker.instances import query
 from nova_docker.instances import spawn
 from nova_docker.network import connection
+from nova_docker.network import datapath
 from nova_docker.network import sandbox
 from nova_docker.network import wiring
 
@@ -76,7 +77,8 @@ class DockerDriver(driver.ComputeDriver):
         self._resources = resources.Resources(engine)
         self._query = query.Query(engine)
         self._network = network = connection.Connection(
-            sandbox.Sandbox(engine, options.sandbox_image), wiring.Wiring())
+            sandbox.Sandbox(engine, options.sandbox_image),
+            wiring.Wiring(datapath.Datapath()))
         self._power = power.Power(engine, network)
         self._destroy = destroy.Destroy(engine, network, self._power)
         self._spawn = spawn.Spawn(

@@ -56,6 +56,7 @@ class Connection:
     def prepare(self) -> None:
         """Do once what would delay the first instance."""
         self._boxes.prepare()
+        self._wires.warm()
 
     def plug(self, instance: objects.Instance,
              network_info: model.NetworkInfo) -> None:
