@@ -20,16 +20,19 @@ when the flavor is made, not when a server boots.
 from nova.api.validation.extra_specs import base
 
 
-def _text(name: str, description: str, pattern: str = r'.+',
-          **more: object) -> base.ExtraSpecValidator:
+def _text(name: str, description: str,
+          pattern: str = r'.+') -> base.ExtraSpecValidator:
     return base.ExtraSpecValidator(
         name=name, description=description,
-        value={'type': str, 'pattern': pattern}, **more)
+        value={'type': str, 'pattern': pattern})
 
 
-def _family(stem: str, pattern: str) -> dict[str, object]:
-    return {'name': f'docker:{stem}_{{name}}',
-            'parameters': [{'name': 'name', 'pattern': pattern}]}
+def _family(stem: str, names: str, description: str,
+            pattern: str = r'.+') -> base.ExtraSpecValidator:
+    return base.ExtraSpecValidator(
+        name=f'docker:{stem}_{{name}}', description=description,
+        value={'type': str, 'pattern': pattern},
+        parameters=[{'name': 'name', 'pattern': names}])
 
 
 def _number(name: str, description: str,
@@ -63,11 +66,12 @@ def register() -> list[base.ExtraSpecValidator]:
         _number('docker:shm_size', 'Size of /dev/shm in MiB.', 1),
         _boolean('docker:read_only', 'Mount the root file system '
                  'read-only.'),
-        _text(description="A resource limit, as 'soft' or 'soft:hard'.",
-              pattern=r'(-1|\d+)(:(-1|\d+))?', **_family('ulimit', '[a-z]+')),
-        _text(description="A kernel parameter of the container's "
-              'namespaces.', **_family('sysctl', r'[a-z0-9_.-]+')),
-        _text(description='A host device, as /dev/NAME[:PATH[:rwm]].',
-              pattern=r'/dev/[^:]+(:/[^:]+)?(:[rwm]{1,3})?',
-              **_family('device', r'\d+')),
+        _family('ulimit', '[a-z]+',
+                "A resource limit, as 'soft' or 'soft:hard'.",
+                r'(-1|\d+)(:(-1|\d+))?'),
+        _family('sysctl', r'[a-z0-9_.-]+',
+                "A kernel parameter of the container's namespaces."),
+        _family('device', r'\d+',
+                'A host device, as /dev/NAME[:PATH[:rwm]].',
+                r'/dev/[^:]+(:/[^:]+)?(:[rwm]{1,3})?'),
     ]

@@ -146,12 +146,12 @@ class Engine:
     @_checked
     def info(self) -> Document:
         """Return the engine's facts (``GET /info``)."""
-        return self._calls.info()  # type: ignore[no-any-return]
+        return self._calls.info()
 
     @_checked
     def version(self) -> Document:
         """Return the engine's versions (``GET /version``)."""
-        return self._calls.version()  # type: ignore[no-any-return]
+        return self._calls.version()
 
     def events(self, since: float,
                filters: Mapping[str, Sequence[str]]) -> 'EventStream':
@@ -174,13 +174,13 @@ class Engine:
 
         :param labels: ``name`` or ``name=value``
         """
-        return self._calls.containers(  # type: ignore[no-any-return]
+        return self._calls.containers(
             all=True, filters={'label': list(labels)})
 
     @_checked
     def container(self, name: str) -> Document:
         """Inspect a container; EngineNotFound when there is none."""
-        return self._calls.inspect_container(  # type: ignore[no-any-return]
+        return self._calls.inspect_container(
             name)
 
     @_checked
@@ -238,7 +238,7 @@ class Engine:
     @_checked
     def stats(self, name: str) -> Document:
         """Return one sample of a container's resource use."""
-        return self._calls.stats(  # type: ignore[no-any-return]
+        return self._calls.stats(
             name, stream=False, one_shot=True)
 
     def log_tail(self, name: str, lines: int) -> Iterator[bytes]:
@@ -305,13 +305,13 @@ class Engine:
     @_checked
     def image(self, reference: str) -> Document:
         """Inspect an engine image; EngineNotFound when there is none."""
-        return self._calls.inspect_image(  # type: ignore[no-any-return]
+        return self._calls.inspect_image(
             reference)
 
     @_checked
     def images(self, reference: str) -> list[Document]:
         """List the engine images whose tag matches ``reference``."""
-        return self._calls.images(  # type: ignore[no-any-return]
+        return self._calls.images(
             filters={'reference': reference})
 
     @_checked

@@ -193,7 +193,8 @@ class Lifecycle:
 
     def _await_engine(self) -> None:
         patiently = tenacity.Retrying(
-            wait=tenacity.wait_fixed(RETRY), sleep=self._stopping.wait,
+            wait=tenacity.wait_fixed(RETRY),
+            sleep=tenacity.sleep_using_event(self._stopping),
             stop=tenacity.stop_when_event_set(self._stopping),
             retry=tenacity.retry_if_exception_type(errors.EngineError))
         # It is only given up when we stop.
