@@ -156,9 +156,19 @@ class Engine:
             os.kill(pid, signal.SIGKILL)
 
     def _wipe(self) -> None:
+        for pid in self._shims():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for mount in self._mounts():
             subprocess.run(['umount', '--lazy', mount], check=False)
         shutil.rmtree(self._root, ignore_errors=True)
+
+    def _shims(self) -> list[int]:
+        """Containers' parents that outlived the engine they belong to."""
+        address = f'{self._root}/exec/containerd/containerd.sock'.encode()
+        return [int(each.parent.name)
+                for each in pathlib.Path('/proc').glob('[0-9]*/cmdline')
+                if address in _arguments(each)]
 
     def _mounts(self) -> list[str]:
         """The mounts below our directory, the innermost first."""
@@ -166,3 +176,10 @@ class Engine:
                   pathlib.Path('/proc/self/mountinfo').read_text().splitlines()]
         return sorted((each for each in points
                        if each.startswith(f'{self._root}/')), reverse=True)
+
+
+def _arguments(cmdline: pathlib.Path) -> list[bytes]:
+    try:
+        return cmdline.read_bytes().split(b'\0')
+    except OSError:  # the process has ended
+        return []
