@@ -18,6 +18,7 @@ Calls are short and have a timeout; streams have another.
 
 import base64
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -356,7 +357,7 @@ class Engine:
     def _remove_image(self, reference: str, force: bool) -> None:
         self._streams.remove_image(reference, force=force)
 
-    def save_image(self, reference: str) -> Iterator[bytes]:
+    def save_image(self, reference: str) -> Generator[bytes, None, None]:
         """Yield the ``docker save`` archive of an image."""
         with _classified():
             yield from self._streams.get_image(reference, chunk_size=CHUNK)
