@@ -25,8 +25,8 @@ group = cfg.OptGroup(
          'its instances as containers on a Docker Engine.')
 
 options: list[cfg.Opt] = [
-    cfg.URIOpt(
-        'url', default='unix:///var/run/docker.sock', schemes=['unix'],
+    cfg.StrOpt(
+        'url', default='unix:///var/run/docker.sock', regex=r'^unix:///.+',
         help="""
 The unix socket on which the Docker Engine listens, as ``unix://`` and an
 absolute path. nova-compute's user must be allowed to open it: on most systems

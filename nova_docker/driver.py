@@ -98,6 +98,7 @@ class DockerDriver(driver.ComputeDriver):
         startup.check(self._engine)
         os_vif.initialize()
         self._network.prepare()
+        self._snapshot.discard_leftovers()
         self._lifecycle.start()
 
     def cleanup_host(self, host: str) -> None:
