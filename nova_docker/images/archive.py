@@ -23,6 +23,7 @@ keeps nothing.
 """
 
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -265,7 +266,8 @@ class _Contents:
 
 
 def sanitised(chunks: Iterable[compression.Data], reference: str | None, *,
-              architectures: Sequence[str], limit: int) -> Iterator[bytes]:
+              architectures: Sequence[str], limit: int
+              ) -> Generator[bytes, None, None]:
     """Yield an archive for ``docker load``, checked and with our tag only.
 
     :param chunks: a ``docker save`` archive or OCI image layout in a tar

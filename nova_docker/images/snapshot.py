@@ -1,0 +1,143 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""From a workload to a Glance image that boots as the workload was."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+from typing import Final
+
+from nova.compute import task_states
+from nova import context as nova_context
+from nova import exception
+from nova.image import glance
+from nova import objects
+from oslo_log import log as logging
+
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker.images import archive
+from nova_docker.images import store
+from nova_docker import names
+
+LOG = logging.getLogger(__name__)
+
+#: Bytes that an upload may hand to HTTP in one chunk. Glance under uWSGI, as
+#: most clouds run it, answers 500 to a chunk that is larger than its buffer.
+_CHUNK: Final = 64 * 1024
+#: An operator who meets a snapshot in the engine sees what it is.
+_MARK: Final = f'LABEL {names.LABEL_PREFIX}snapshot=true'
+#: An engine's own image may be as large as the engine likes.
+_NO_LIMIT: Final = 2 ** 63
+
+
+class _Upload:
+    """An archive as the file that Glance's client reads from."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b'')
+        #: Bytes handed out so far.
+        self.size = 0
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        """Return up to ``size`` bytes, but no more than HTTP should get."""
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b''
+            self._rest = memoryview(piece)
+        size = min(size, _CHUNK)
+        chunk, self._rest = bytes(self._rest[:size]), self._rest[size:]
+        self.size += len(chunk)
+        return chunk
+
+
+class Snapshot:
+    """Commits workloads, and streams the result to Glance.
+
+    The engine freezes the workload while it copies the writable layer, and
+    only then: so the files are of one moment, as after a power cut, and the
+    upload, which takes most of the time, is not felt. A workload that was
+    paused or stopped stays so. The engine thaws it whatever happens.
+
+    :param engine: where workloads are
+    :param image_api: where images go
+    """
+
+    def __init__(self, engine: client.Engine, image_api: glance.API) -> None:
+        self._engine = engine
+        self._image_api = image_api
+
+    def __call__(self, context: nova_context.RequestContext,
+                 instance: objects.Instance, image_id: str,
+                 update_task_state: Callable[..., None]) -> None:
+        """Fill a Glance image, which nova-api has made, with an instance.
+
+        On failure the engine keeps nothing; nova-compute removes the Glance
+        image.
+
+        :param update_task_state: tells Nova how far it is
+        """
+        reference = names.snapshot_reference(image_id)
+        update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
+        try:
+            self._engine.commit(names.workload(instance.uuid), reference,
+                                pause=True, changes=(_MARK,))
+            update_task_state(
+                task_state=task_states.IMAGE_UPLOADING,
+                expected_state=task_states.IMAGE_PENDING_UPLOAD)
+            self._upload(context, instance, image_id, reference)
+        finally:
+            self._discard(reference, instance)
+
+    def discard_leftovers(self) -> None:
+        """Remove what a nova-compute that was killed left in the engine."""
+        for image in self._engine.images(names.snapshot_reference('*')):
+            for reference in image['RepoTags']:
+                self._discard(reference)
+
+    def _upload(self, context: nova_context.RequestContext,
+                instance: objects.Instance, image_id: str,
+                reference: str) -> None:
+        metadata = {
+            'container_format': 'docker',
+            'disk_format': 'raw',
+            'properties': {
+                'image_location': 'snapshot',
+                'image_state': 'available',
+                'owner_id': instance.project_id,
+            },
+        }
+        # The engine's own archive names the snapshot, and its labels the
+        # instance: neither has a meaning elsewhere.
+        with contextlib.closing(archive.sanitised(
+                self._engine.save_image(reference), None,
+                architectures=store.architectures(),
+                limit=_NO_LIMIT)) as pieces:
+            upload = _Upload(pieces)
+            image = self._image_api.update(context, image_id, metadata,
+                                           data=upload)
+        if image['size'] != upload.size:
+            # Nova tries a failed upload again, and could only send the rest.
+            raise exception.ImageUnacceptable(
+                image_id=image_id, reason='Glance has '
+                f"{image['size']} of the snapshot's {upload.size} bytes")
+
+    def _discard(self, reference: str,
+                 instance: objects.Instance | None = None) -> None:
+        try:
+            self._engine.remove_image(reference)
+        except errors.EngineError as error:
+            LOG.warning('Engine image %s is left behind: %s', reference,
+                        error.message, instance=instance)
