@@ -22,8 +22,10 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import json
+import posixpath
 import re
 import shlex
+import signal
 from typing import Any
 from typing import TypeVar
 
@@ -33,6 +35,15 @@ from nova_docker import errors
 
 T = TypeVar('T')
 Parser = Callable[[str], Any]
+
+#: The resource limits that the engine can set, as it calls them.
+ULIMITS = ('core', 'cpu', 'data', 'fsize', 'locks', 'memlock', 'msgqueue',
+           'nice', 'nofile', 'nproc', 'rss', 'rtprio', 'rttime', 'sigpending',
+           'stack')
+_SIGNALS = frozenset(each.name for each in signal.Signals)
+_SIGNAL_NUMBERS = frozenset(map(str, range(1, signal.NSIG)))
+#: Nova keeps this many bytes of an image property and drops the rest.
+_PROPERTY_LENGTH = 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,30 +131,42 @@ def _names(pattern: str, meaning: str) -> Parser:
     one = _matching(pattern, meaning)
 
     def parse(text: str) -> list[str]:
-        return [one(item.strip()) for item in text.split(',') if item.strip()]
+        return [one(item.strip()) for item in text.split(',')]
     return parse
+
+
+def _signal(text: str) -> str:
+    name = text.removeprefix('SIG')
+    known = (text in _SIGNAL_NUMBERS or f'SIG{name}' in _SIGNALS or
+             re.fullmatch(r'RTMIN\+([1-9]|1[0-5])|RTMAX-([1-9]|1[0-4])', name))
+    if not known:
+        raise ValueError(f'{text!r} is not a signal')
+    return text
 
 
 def _ulimit(text: str) -> Ulimit:
     match = re.fullmatch(r'(-1|\d+)(?::(-1|\d+))?', text)
     if not match:
         raise ValueError(f"{text!r} is not 'soft' or 'soft:hard'")
-    soft, hard = match.groups()
-    return Ulimit(int(soft), int(hard or soft))
+    soft, hard = int(match[1]), int(match[2] or match[1])
+    if hard >= 0 and not 0 <= soft <= hard:
+        raise ValueError(f'in {text!r} the soft limit is above the hard one')
+    return Ulimit(soft, hard)
 
 
 def _device(text: str) -> Device:
-    match = re.fullmatch(r'(/dev/[^:]+)(?::(/[^:]+))?(?::([rwm]{1,3}))?', text)
-    if not match:
+    match = re.fullmatch(
+        r'(/dev/[^:]+)(?::(/[^:]+))?(?::((?=.)r?w?m?))?', text)
+    if not match or posixpath.normpath(match[1]) != match[1]:
         raise ValueError(f"{text!r} is not '/dev/NAME[:PATH[:rwm]]'")
     host_path, path, permissions = match.groups()
     return Device(host_path, path or host_path, permissions or 'rwm')
 
 
+_sysctl = _matching('.+', 'a value: it is empty')
 _path = _matching(r'/[^\0]*', 'an absolute path')
 _user = _matching(r'[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][\w.-]*)?',
                   "'user' or 'user:group'")
-_signal = _matching(r'(SIG)?[A-Z0-9+-]+|\d+', 'a signal')
 _capabilities = _names(r'[A-Za-z_]+', 'a capability such as NET_ADMIN')
 
 _IMAGE: Mapping[str, tuple[str, Parser]] = {
@@ -175,8 +198,8 @@ _FLAVOR: Mapping[str, tuple[str, Parser]] = {
 }
 #: Flavor keys that end in a name of the operator's choice.
 _FLAVOR_FAMILIES: Mapping[str, tuple[str, str, Parser]] = {
-    'docker:ulimit_': ('ulimits', r'[a-z]+', _ulimit),
-    'docker:sysctl_': ('sysctls', r'[a-z0-9_.-]+', str),
+    'docker:ulimit_': ('ulimits', '|'.join(ULIMITS), _ulimit),
+    'docker:sysctl_': ('sysctls', r'[a-z0-9_.-]+', _sysctl),
     'docker:device_': ('devices', r'\d+', _device),
 }
 _ENV_NAME = r'[A-Za-z_][A-Za-z0-9_]*'
@@ -184,6 +207,8 @@ _ENV_NAME = r'[A-Za-z_][A-Za-z0-9_]*'
 
 def _parsed(source: str, key: str, text: str, parser: Parser) -> Any:
     try:
+        if '\0' in text:
+            raise ValueError('the value holds a NUL character')
         return parser(text)
     except ValueError as error:
         raise errors.BadSetting(
@@ -194,16 +219,31 @@ def _environment(source: str, prefix: str,
                  given: Mapping[str, str]) -> dict[str, str]:
     name = _matching(_ENV_NAME, 'the name of an environment variable')
     return {
-        _parsed(source, key, key.removeprefix(prefix), name): value
+        _parsed(source, key, key.removeprefix(prefix), name):
+        _parsed(source, key, value, str)
         for key, value in given.items() if key.startswith(prefix)}
 
 
 def _image(properties: Mapping[str, str]) -> dict[str, Any]:
     source = 'Image property'
+    family = 'docker_env_'
+    _refuse_cut(source, {
+        key: text for key, text in properties.items()
+        if key in _IMAGE or key.startswith(family)})
     found = {field: _parsed(source, key, properties[key], parser)
              for key, (field, parser) in _IMAGE.items()
              if properties.get(key)}
-    return found | {'env': _environment(source, 'docker_env_', properties)}
+    return found | {'env': _environment(source, family, properties)}
+
+
+def _refuse_cut(source: str, properties: Mapping[str, str]) -> None:
+    """Half a command is another command: better none at all."""
+    for key, text in properties.items():
+        if len(text.encode()) >= _PROPERTY_LENGTH:
+            raise errors.BadSetting(
+                source=source, key=key,
+                reason=f'it must be shorter than {_PROPERTY_LENGTH} bytes, '
+                       'since Nova cuts off the rest.')
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:

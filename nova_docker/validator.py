@@ -19,6 +19,8 @@ when the flavor is made, not when a server boots.
 
 from nova.api.validation.extra_specs import base
 
+from nova_docker import settings
+
 
 def _text(name: str, description: str,
           pattern: str = r'.+') -> base.ExtraSpecValidator:
@@ -66,12 +68,12 @@ def register() -> list[base.ExtraSpecValidator]:
         _number('docker:shm_size', 'Size of /dev/shm in MiB.', 1),
         _boolean('docker:read_only', 'Mount the root file system '
                  'read-only.'),
-        _family('ulimit', '[a-z]+',
+        _family('ulimit', '|'.join(settings.ULIMITS),
                 "A resource limit, as 'soft' or 'soft:hard'.",
                 r'(-1|\d+)(:(-1|\d+))?'),
         _family('sysctl', r'[a-z0-9_.-]+',
                 "A kernel parameter of the container's namespaces."),
         _family('device', r'\d+',
                 'A host device, as /dev/NAME[:PATH[:rwm]].',
-                r'/dev/[^:]+(:/[^:]+)?(:[rwm]{1,3})?'),
+                r'/dev/[^:]+(:/[^:]+)?(:(?=.)r?w?m?)?'),
     ]
