@@ -30,13 +30,11 @@ from nova import objects
 from nova.virt import driver
 from nova.virt import hardware
 from nova.virt import virtapi as nova_virtapi
-from nova_docker import errors
-from nova_docker import health
-from nova_docker import resources
-from nova_docker import startup
 from nova_docker.conf import CONF
 from nova_docker.console import output
 from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker import health
 from nova_docker.images import snapshot
 from nova_docker.images import store
 from nova_docker.instances import destroy
@@ -50,6 +48,8 @@ from nova_docker.network import connection
 from nova_docker.network import datapath
 from nova_docker.network import sandbox
 from nova_docker.network import wiring
+from nova_docker import resources
+from nova_docker import startup
 
 
 @errors.wall

@@ -26,9 +26,9 @@ from oslo_serialization import jsonutils
 from oslo_utils import units
 from oslo_utils import versionutils
 
-from nova_docker import spec
 from nova_docker.conf import CONF
 from nova_docker.engine import client
+from nova_docker import spec
 
 #: The engine's storage drivers that enforce a container's size wherever
 #: they are, and overlay2, which does on XFS with project quotas.

@@ -15,9 +15,9 @@
 from __future__ import annotations
 
 from nova import exception
-from nova_docker import resources
 from nova_docker.conf import CONF
 from nova_docker.engine import client
+from nova_docker import resources
 
 #: Docker Engine 20.10.
 MINIMUM_API = (1, 41)

@@ -18,9 +18,9 @@ from oslo_utils import units
 
 from nova import exception
 from nova import objects
+from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import names
-from nova_docker.engine import client
 
 
 class Output:

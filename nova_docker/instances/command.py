@@ -22,8 +22,8 @@ from __future__ import annotations
 import posixpath
 import stat
 
-from nova_docker import errors
 from nova_docker.engine import client
+from nova_docker import errors
 
 _DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 #: As the kernel has it for one path.

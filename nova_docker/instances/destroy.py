@@ -17,10 +17,10 @@ from __future__ import annotations
 from nova.network import model
 
 from nova import objects
-from nova_docker import errors
-from nova_docker import names
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker.instances import power
+from nova_docker import names
 from nova_docker.network import connection
 
 

@@ -23,9 +23,9 @@ from oslo_utils import units
 
 from nova import objects
 from nova.virt import configdrive
-from nova_docker import names
 from nova_docker.engine import client
 from nova_docker.instances import query
+from nova_docker import names
 
 #: Our counter, and the kernel's on the host end of the pair: what the host
 #: receives there, the container has sent.

@@ -23,9 +23,9 @@ import time
 from oslo_log import log as logging
 
 from nova import objects
+from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import names
-from nova_docker.engine import client
 
 LOG = logging.getLogger(__name__)
 

@@ -32,10 +32,10 @@ from oslo_log import log as logging
 import tenacity
 
 from nova.virt import event
-from nova_docker import errors
-from nova_docker import names
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker.instances import query
+from nova_docker import names
 
 LOG = logging.getLogger(__name__)
 

@@ -20,12 +20,12 @@ from oslo_log import log as logging
 
 from nova import exception
 from nova import objects
-from nova_docker import errors
-from nova_docker import names
-from nova_docker import spec
 from nova_docker.conf import CONF
 from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker import names
 from nova_docker.network import connection
+from nova_docker import spec
 
 LOG = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from nova.compute import power_state
 
 from nova import objects
 from nova.virt import hardware
-from nova_docker import names
 from nova_docker.engine import client
+from nova_docker import names
 
 _STATES = {
     'created': power_state.SHUTDOWN,

@@ -26,16 +26,16 @@ from oslo_log import log as logging
 from nova import exception
 from nova import objects
 from nova.virt import virtapi
-from nova_docker import errors
-from nova_docker import names
-from nova_docker import spec
 from nova_docker.conf import CONF
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker.images import store
 from nova_docker.instances import command
 from nova_docker.instances import destroy
 from nova_docker.instances import keys
+from nova_docker import names
 from nova_docker.network import connection
+from nova_docker import spec
 
 LOG = logging.getLogger(__name__)
 

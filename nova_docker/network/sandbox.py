@@ -27,10 +27,10 @@ import threading
 
 from nova import exception
 from nova import objects
+from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import names
 from nova_docker import spec
-from nova_docker.engine import client
 
 #: Linux's ELF machine number and a loop around a system call that sleeps
 #: until a signal: pause(2), or ppoll(2) without a timeout where there is no

@@ -20,8 +20,8 @@ import time
 from typing import Any
 import uuid
 
-from nova import objects
 from nova.network import model
+from nova import objects
 from oslo_config import fixture as config_fixture
 from oslotest import base
 

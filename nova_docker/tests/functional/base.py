@@ -26,12 +26,12 @@ import uuid
 from nova import objects
 from oslo_serialization import jsonutils
 
+from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import names
+from nova_docker.network import sandbox
 from nova_docker import resources
 from nova_docker import spec
-from nova_docker.engine import client
-from nova_docker.network import sandbox
 from nova_docker.tests import base
 
 _BUSYBOX = pathlib.Path('/bin/busybox')

@@ -21,8 +21,8 @@ from nova.api.validation.extra_specs import base as nova_validators
 
 from nova import exception
 from nova_docker import settings
-from nova_docker import validator
 from nova_docker.tests import base
+from nova_docker import validator
 
 _GOOD = {
     'docker:runtime': 'runsc', 'docker:privileged': 'true',
