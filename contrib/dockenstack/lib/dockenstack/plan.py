@@ -12,6 +12,9 @@
 
 """The stages of `up`, and all services: where everything is put together."""
 
+from typing import Any
+
+from dockenstack import contents
 from dockenstack.host import database
 from dockenstack.host import driver
 from dockenstack.host import engine
@@ -21,6 +24,7 @@ from dockenstack.host import openvswitch
 from dockenstack.host import packages
 from dockenstack.host import python
 from dockenstack.host import users
+from dockenstack.images import recipes
 from dockenstack.openstack import cinder
 from dockenstack.openstack import common
 from dockenstack.openstack import glance
@@ -37,7 +41,7 @@ from dockenstack.stages import Stage
 PYTHON_PACKAGES = ('python3-venv', 'git', 'ca-certificates')
 HOST_PACKAGES = (*openvswitch.PACKAGES, *database.PACKAGES,
                  *messaging.PACKAGES, *lxcfs.PACKAGES, *common.PACKAGES,
-                 *neutron.PACKAGES, *nova.PACKAGES)
+                 *neutron.PACKAGES, *nova.PACKAGES, *recipes.PACKAGES)
 
 
 def services(home: Home) -> list[Service]:
@@ -57,6 +61,7 @@ class Plan:
     def __init__(self, home: Home, supervisor: Supervisor):
         self.home = home
         self.supervisor = supervisor
+        self.first: dict[str, Any] = {}
 
     def stages(self) -> list[Stage]:
         return [
@@ -77,6 +82,10 @@ class Plan:
             Stage('compute', self.compute,
                   ('nova', 'placement', 'neutron', 'glance', 'engine',
                    'lxcfs')),
+            Stage('images', self.images, ('packages',)),
+            Stage('provision', self.provision,
+                  ('images', 'nova', 'neutron', 'glance')),
+            Stage('server', self.server, ('provision', 'compute', 'cinder')),
         ]
 
     def python(self) -> str:
@@ -136,3 +145,16 @@ class Plan:
 
     def compute(self) -> str:
         return nova.start_compute(self.home, self.supervisor)
+
+    def images(self) -> str:
+        return recipes.make(self.home)
+
+    def provision(self) -> str:
+        return contents.provision(self.home)
+
+    def server(self) -> str:
+        self.first = contents.first_server(self.home)
+        if not self.first:
+            return 'the first server was deleted, and stays so'
+        return (f'{self.first["name"]} is {self.first["status"]} after '
+                f'{self.first["seconds"]} s')

@@ -57,7 +57,8 @@ class Service:
 
     def fingerprint(self) -> str:
         return shell.digest(
-            json.dumps([self.command, dict(self.env), self.user]),
+            json.dumps([self.command, dict(self.env), self.user, self.group,
+                        self.umask]),
             *self.configuration)
 
 

@@ -14,6 +14,7 @@
 
 import time
 
+from dockenstack import contents
 from dockenstack.commands import base
 from dockenstack.plan import Plan
 from dockenstack.service import Supervisor
@@ -45,4 +46,6 @@ def main(arguments: list[str]) -> int:
         succeeded = Runner(home, needed_for(stages, options.to)).run()
     print(f'{"Done" if succeeded else "Failed"} after '
           f'{time.monotonic() - begun:.0f} s')
+    if plan.first:
+        print(contents.table(plan.first), contents.next_steps(home), sep='\n')
     return 0 if succeeded else 1

@@ -58,7 +58,8 @@ def database(home: Home) -> Service:
     run = run_directory(home)
     # The group may open the socket: os-vif in nova-compute is not root.
     return Service(
-        name='ovsdb-server', group=GROUP, env=environment(home),
+        name='ovsdb-server', group=GROUP, umask=0o007,
+        env=environment(home),
         command=('/usr/sbin/ovsdb-server', str(home.data / 'ovs/conf.db'),
                  f'--remote=punix:{run}/db.sock',
                  f'--unixctl={run}/ovsdb.ctl',

@@ -38,6 +38,7 @@ def build(home: Home) -> str:
               '--no-compile', '--no-input', '--quiet', '-r', lock)
     _compile(home)
     _link_nova_etc(home)
+    _link_client(home)
     stamp.set(wanted)
     return f'{len(lock.read_text().splitlines())} packages installed'
 
@@ -55,3 +56,11 @@ def _link_nova_etc(home: Home) -> None:
     link.parent.mkdir(exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(home.venv / 'etc' / 'nova')
+
+
+def _link_client(home: Home) -> None:
+    """A directory for PATH with `openstack`, without another `python`."""
+    link = home.root / 'bin' / 'openstack'
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(home.bin / 'openstack')
