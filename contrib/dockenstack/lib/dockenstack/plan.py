@@ -114,7 +114,7 @@ class Plan:
         return messaging.rabbitmq(self.home).address
 
     def openvswitch(self) -> str:
-        if not self.supervisor.pid(openvswitch.switch(self.home)):
+        if not self.supervisor.is_current(openvswitch.switch(self.home)):
             neutron.stop_agents(self.home, self.supervisor)
         return openvswitch.start(self.home, self.supervisor)
 

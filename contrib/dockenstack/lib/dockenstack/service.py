@@ -86,6 +86,12 @@ class Supervisor:
         pid = int(record['pid'])
         return pid if processes.start_time(pid) == record['start'] else None
 
+    def is_current(self, service: Service) -> bool:
+        """Whether it is alive and was started as it is configured now."""
+        return (self.pid(service) is not None and
+                self._record(service).get('fingerprint') ==
+                service.fingerprint())
+
     def state(self, service: Service) -> State:
         if self.pid(service):
             return State.RUNNING if service.ready() else State.UNREADY
@@ -93,10 +99,7 @@ class Supervisor:
 
     def ensure(self, service: Service) -> bool:
         """Have it running as configured; True if it had to be started."""
-        record = self._record(service)
-        if (self.pid(service) and
-                record.get('fingerprint') == service.fingerprint() and
-                self._answers(service)):
+        if self.is_current(service) and self._answers(service):
             return False
         self.stop(service)
         self.start(service)
@@ -135,6 +138,11 @@ class Supervisor:
             processes.wait_gone([pid], service.stop_seconds)
         processes.end(processes.marked(self.home, service.name), 1)
         self._pidfile(service).unlink(missing_ok=True)
+
+    def stop_all(self, services: Sequence[Service]) -> None:
+        """End several at the same time."""
+        with concurrent.futures.ThreadPoolExecutor(len(services)) as pool:
+            list(pool.map(self.stop, services))
 
     def _answers(self, service: Service) -> bool:
         try:

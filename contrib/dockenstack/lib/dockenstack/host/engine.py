@@ -100,7 +100,7 @@ def start(home: Home, supervisor: Supervisor) -> str:
     if mounts.have_cgroups():
         Stamp(home, 'cgroups').set()
     _configure(home)
-    if not supervisor.pid(service(home)):
+    if not supervisor.is_current(service(home)):
         clear(home, supervisor)
     supervisor.ensure(service(home))
     return f'our own, {_version()}'

@@ -41,7 +41,7 @@ def service(home: Home) -> Service:
 def start(home: Home, supervisor: Supervisor) -> str:
     if _serves(MACHINES_OWN):
         return f"the machine's own at {MACHINES_OWN}"
-    if not supervisor.pid(service(home)):
+    if not supervisor.is_current(service(home)):
         unmount(home)
     (home.run / 'lxcfs').mkdir(exist_ok=True)
     supervisor.ensure(service(home))

@@ -96,7 +96,7 @@ def start(home: Home, supervisor: Supervisor) -> None:
         address=LOOPBACK, port=PORTS['rabbitmq'],
         password=home.password('rabbitmq')), 0o640, users.group_id())
     broker = rabbitmq(home)
-    if not supervisor.pid(broker):
+    if not supervisor.is_current(broker):
         supervisor.stop(broker)
         shutil.rmtree(home.data / 'rabbitmq', ignore_errors=True)
     data = users.own(home.data / 'rabbitmq', SERVICE_USER)

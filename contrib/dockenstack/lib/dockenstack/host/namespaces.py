@@ -33,8 +33,7 @@ def remove_neutron() -> None:
             entry.unlink(missing_ok=True)
 
 
-def remove_links(pattern: str) -> None:
-    """Remove the host's interfaces whose whole name matches."""
-    for entry in LINKS.iterdir():
-        if re.fullmatch(pattern, entry.name):
-            shell.run('ip', 'link', 'delete', entry.name, check=False)
+def remove_link(name: str) -> None:
+    """Remove one interface of the host. May be called again."""
+    if (LINKS / name).exists():
+        shell.run('ip', 'link', 'delete', name, check=False)

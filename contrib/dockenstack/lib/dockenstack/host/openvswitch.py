@@ -12,6 +12,7 @@
 
 """A private Open vSwitch: database, switch, and the external bridge."""
 
+import json
 import pathlib
 import shutil
 
@@ -87,25 +88,64 @@ def vsctl(home: Home, *arguments: str) -> None:
 def start(home: Home, supervisor: Supervisor) -> str:
     """Have the switch running, with br-ex and the host's address on it."""
     _prepare(home)
-    if not supervisor.pid(switch(home)):
+    fresh = not supervisor.is_current(switch(home))
+    if fresh:
         supervisor.stop(switch(home))
+        remove_taps(home)
         _require_free_names()
-        # Taps in the routers' namespaces outlive the switch that made them
-        # and belong to no one: begin as a boot would.
-        namespaces.remove_neutron()
     supervisor.ensure(database(home))
+    if fresh:
+        _forget_taps(home)
     vsctl(home, '--no-wait', 'init', '--', 'set', 'Open_vSwitch', '.',
           f'external_ids:system-id={home.password("ovs")}',
           'external_ids:hostname=dockenstack')
     supervisor.ensure(switch(home))
     kind = datapath_type()
+    _have_external_bridge(home, kind)
+    return f'{kind} datapath'
+
+
+def _have_external_bridge(home: Home, kind: str) -> None:
     vsctl(home, '--may-exist', 'add-br', 'br-ex', '--', 'set', 'bridge',
           'br-ex', f'datapath_type={kind}')
     prefix = EXTERNAL_CIDR.partition('/')[2]
     shell.run('ip', 'address', 'replace', f'{EXTERNAL_GATEWAY}/{prefix}',
               'dev', 'br-ex')
     shell.run('ip', 'link', 'set', 'br-ex', 'up')
-    return f'{kind} datapath'
+
+
+def interfaces(home: Home) -> dict[str, str]:
+    """The interfaces of the switch and their types, also while it is down."""
+    path = home.data / 'ovs' / 'conf.db'
+    if not path.exists():
+        return {}
+    answer = json.loads(shell.read('ovsdb-tool', 'query', path, json.dumps(
+        ['Open_vSwitch', {'op': 'select', 'table': 'Interface', 'where': [],
+                          'columns': ['name', 'type']}])))
+    return {row['name']: row['type'] for row in answer[0]['rows']}
+
+
+def remove_taps(home: Home) -> None:
+    """Take away what outlives the switch; to be called once it is stopped.
+
+    The taps of the userspace datapath stay when it is killed. Those in the
+    routers' namespaces belong to no one from then on: begin as a boot would.
+    May be called again.
+    """
+    namespaces.remove_neutron()
+    internal = [name for name, kind in interfaces(home).items()
+                if kind == 'internal']
+    if internal:
+        internal.append('ovs-netdev')
+    for name in internal:
+        namespaces.remove_link(name)
+
+
+def _forget_taps(home: Home) -> None:
+    """The agents make the ports of their namespaces anew."""
+    for name, kind in interfaces(home).items():
+        if kind == 'internal' and name not in BRIDGES:
+            vsctl(home, '--no-wait', '--if-exists', 'del-port', name)
 
 
 def delete_bridges(home: Home, supervisor: Supervisor) -> None:

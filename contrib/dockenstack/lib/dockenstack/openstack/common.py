@@ -126,7 +126,7 @@ def daemon(home: Home, name: str, *arguments: str,
         address=', '.join(queues),
         configuration=(*configuration, Stamp(home, 'venv').path),
         ready=(ready.consumed(home, *queues) if queues
-               else ready.at_once), stop_seconds=20)
+               else ready.at_once))
 
 
 def also(service: Service, *configuration: pathlib.Path) -> Service:

@@ -174,9 +174,8 @@ def _agent(home: Home, name: str, program: str, *queues: str) -> Service:
 
 def stop_agents(home: Home, supervisor: Supervisor) -> None:
     """Stop what works on the switch, and what that has started."""
-    for service in reversed(services(home)):
-        if service.name in AGENTS:
-            supervisor.stop(service)
+    supervisor.stop_all([service for service in services(home)
+                         if service.name in AGENTS])
 
 
 def start(home: Home, supervisor: Supervisor) -> str:
