@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import os
+import pathlib
 import time
 from typing import Any
 
@@ -33,6 +34,7 @@ from nova_docker import spec
 #: The engine's storage drivers that enforce a container's size wherever
 #: they are, and overlay2, which does on XFS with project quotas.
 _QUOTA_DRIVERS = frozenset({'btrfs', 'zfs', 'windowsfilter'})
+_BLOCK_DEVICES = pathlib.Path('/sys/class/block')
 #: Traits of ours in Placement.
 TRAIT_DOCKER = 'CUSTOM_DOCKER'
 TRAIT_DISK_QUOTA = 'CUSTOM_DOCKER_DISK_QUOTA'
@@ -65,6 +67,20 @@ def _mount_of(path: str) -> tuple[str, str, str]:
             if below and len(point) >= len(best[1]):
                 best = (source, point, options)
     return best
+
+
+def _disk_of(path: str) -> str | None:
+    """Return the disk that a path lies on; None if it lies on no disk.
+
+    The kernel limits the rates of whole disks, not of their partitions.
+    """
+    source = os.path.realpath(_mount_of(path)[0])
+    device = _BLOCK_DEVICES / os.path.basename(source)
+    if not source.startswith('/dev/') or not device.exists():
+        return None
+    if not (device / 'partition').exists():
+        return source
+    return f'/dev/{device.resolve().parent.name}'
 
 
 def _memory_used() -> int:
@@ -110,12 +126,11 @@ class Resources:
         return self._host
 
     def _inspect(self, info: client.Document) -> spec.Host:
-        source = _mount_of(info['DockerRootDir'])[0]
         return spec.Host(
             init=bool(info.get('InitBinary')),
             runtimes=frozenset(info.get('Runtimes') or ()),
             disk_quota=has_disk_quota(info),
-            block_device=source if source.startswith('/dev/') else None,
+            block_device=_disk_of(info['DockerRootDir']),
             lxcfs=self.lxcfs(),
             pids_limit=CONF.docker.pids_limit,
             log_size=CONF.docker.console_log_max_size)

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import os.path
+import re
 from typing import Any
 
 from oslo_utils import units
@@ -39,6 +40,11 @@ LXCFS_FILES = ('proc/cpuinfo', 'proc/diskstats', 'proc/loadavg',
                'proc/meminfo', 'proc/stat', 'proc/swaps', 'proc/uptime')
 #: Nova's period, in microseconds, where a flavor sets only a quota.
 _CPU_PERIOD = 100000
+#: What the kernel takes, where that is not everything above zero.
+_RANGES = {'quota:cpu_shares': (2, 262144),
+           'quota:cpu_period': (1000, 1000000),
+           'quota:cpu_quota': (1000, 2 ** 44 - 1)}
+_MOST = 2 ** 63 - 1
 _SHELLS = frozenset({'ash', 'bash', 'dash', 'fish', 'ksh', 'mksh', 'sh',
                      'zsh'})
 
@@ -117,7 +123,9 @@ def workload(instance: objects.Instance, image: str, host: Host) -> Document:
             'NetworkMode': f'container:{names.sandbox(instance.uuid)}',
             'Init': asked.init and host.init,
             'LogConfig': {'Type': 'json-file', 'Config': {
-                'max-size': f'{host.log_size}m', 'max-file': '1'}},
+                # A single file would lose everything when it is full.
+                'max-size': f'{host.log_size * units.Ki // 2}k',
+                'max-file': '2'}},
             'Binds': _binds(host),
             **limits(instance.flavor),
             **_disk(instance.flavor, host),
@@ -139,22 +147,30 @@ def limits(flavor: objects.Flavor) -> Document:
             **_cpu(flavor)}
 
 
-def _number(flavor: objects.Flavor, key: str) -> int | None:
-    text = flavor.extra_specs.get(key)
-    if text is None:
-        return None
-    if not text.isdigit():
+def _number(flavor: objects.Flavor, key: str) -> int:
+    """Return a flavor's number; to Nova, 0 is the same as none at all."""
+    text = flavor.extra_specs.get(key, '0')
+    least, most = _RANGES.get(key, (0, _MOST))
+    if not re.fullmatch('-?[0-9]+', text):
         raise errors.BadSetting(source='Flavor key', key=key,
                                 reason=f'{text!r} is not a number.')
-    return int(text)
+    number = int(text)
+    if number and not least <= number <= most:
+        raise errors.BadSetting(
+            source='Flavor key', key=key,
+            reason=f'{number} is not between {least} and {most}.')
+    return number
 
 
 def _cpu(flavor: objects.Flavor) -> Document:
     shares = _number(flavor, 'quota:cpu_shares')
     period = _number(flavor, 'quota:cpu_period') or _CPU_PERIOD
-    quota = _number(flavor, 'quota:cpu_quota') or flavor.vcpus * period
+    if re.fullmatch('-[0-9]+', flavor.extra_specs.get('quota:cpu_quota', '')):
+        quota = -1  # Below zero is no limit, for Nova and the engine alike.
+    else:
+        quota = _number(flavor, 'quota:cpu_quota') or flavor.vcpus * period
     found = {'CpuPeriod': period, 'CpuQuota': quota}
-    return found if shares is None else found | {'CpuShares': shares}
+    return found | {'CpuShares': shares} if shares else found
 
 
 def _disk(flavor: objects.Flavor, host: Host) -> Document:

@@ -26,14 +26,18 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
+import http.client
 import json
-import threading
+import os
+import socket
+import struct
 from typing import Any
 from typing import TypeAlias
 
 import docker
 from docker import errors as docker_errors
 import requests
+import urllib3
 
 from nova_docker import errors
 
@@ -51,6 +55,8 @@ _BY_STATUS: Mapping[int, type[errors.EngineError]] = {
 }
 
 
+#: Before each frame of a log: its stream, three zeros, its length.
+_FRAME = struct.Struct('>4xL')
 #: In the engine's modes, which are Go's: everything but a regular file.
 _NOT_REGULAR = 0x8f280000
 
@@ -60,10 +66,12 @@ class FileStat:
     """A file of a container.
 
     :param mode: its type and permissions as Go's os.FileMode has them
-    :param link_target: where a symbolic link leads; else empty
+    :param size: in bytes
+    :param link_target: where a symbolic link leads in the end; else empty
     """
 
     mode: int
+    size: int
     link_target: str
 
     @property
@@ -80,8 +88,9 @@ def _classified() -> Iterator[None]:
         status = error.status_code or 0
         kind = _BY_STATUS.get(status, errors.EngineError)
         raise kind(str(error.explanation or error), status) from error
-    except (docker_errors.DockerException,
-            requests.exceptions.RequestException) as error:
+    except (docker_errors.DockerException, http.client.HTTPException,
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError) as error:
         raise errors.EngineUnavailable(str(error)) from error
 
 
@@ -93,17 +102,36 @@ def _checked(call: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def _reported(lines: Iterable[Document]) -> list[Document]:
+def _reported(answer: requests.Response) -> list[Document]:
     """Return the progress documents of a load; raise what they report.
 
     The engine answers 200 before it has read the body, so a failure is only
     in the answer's text.
     """
-    answers = list(lines)
-    for line in answers:
-        if 'error' in line:
-            raise errors.EngineError(str(line['error']))
-    return answers
+    documents = [json.loads(line) for line in answer.iter_lines() if line]
+    for document in documents:
+        if 'error' in document:
+            raise errors.EngineError(str(document['error']))
+    return documents
+
+
+def _payload(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what is in a stream that has stdout and stderr in frames.
+
+    The SDK's own reader waits for ever when the engine falls silent.
+    """
+    rest, skip = b'', 0
+    for piece in frames:
+        rest += piece
+        while rest:
+            if skip:
+                yield rest[:skip]
+                rest, skip = rest[skip:], max(0, skip - len(rest))
+            elif len(rest) >= _FRAME.size:
+                skip = _FRAME.unpack_from(rest)[0]
+                rest = rest[_FRAME.size:]
+            else:
+                break
 
 
 class Engine:
@@ -123,16 +151,23 @@ class Engine:
         self.url = url
         self._timeout = timeout
         self._stream_timeout = stream_timeout
-        self._clients: dict[int | None, docker.APIClient] = {}
-        self._lock = threading.Lock()
+        self._clients: dict[int, docker.APIClient] = {}
 
-    def _client(self, timeout: int | None) -> docker.APIClient:
-        with self._lock:
-            if timeout not in self._clients:
-                self._clients[timeout] = docker.APIClient(
-                    base_url=self.url, version='auto', timeout=timeout,
-                    max_pool_size=POOL_SIZE)
-            return self._clients[timeout]
+    def _client(self, timeout: int) -> docker.APIClient:
+        # No lock: making one asks the engine for its version, and none may
+        # wait behind another for an engine that hangs.
+        found = self._clients.get(timeout)
+        return found or self._clients.setdefault(timeout, docker.APIClient(
+            base_url=self.url, version='auto', timeout=timeout,
+            max_pool_size=POOL_SIZE))
+
+    def renegotiate(self) -> None:
+        """Ask for the API version again: the engine may have been replaced.
+
+        An old one does not know the API of a new one, and a new one may
+        refuse the API of an old one.
+        """
+        self._clients = {}
 
     @property
     def _calls(self) -> docker.APIClient:
@@ -158,14 +193,17 @@ class Engine:
                filters: Mapping[str, Sequence[str]]) -> 'EventStream':
         """Open the event stream.
 
-        :param since: seconds since the epoch; earlier events that the engine
+        :param since: seconds since the epoch; later events that the engine
             still remembers are told first
         :param filters: as the engine's API has them
         """
         with _classified():
-            client = self._client(None)
-            return EventStream(client.events(
-                since=int(since), filters=dict(filters), decode=True))
+            client = self._calls
+            answer = client._get(
+                client._url('/events'), stream=True, timeout=self._timeout,
+                params={'since': int(since), 'filters': json.dumps(filters)})
+            client._raise_for_status(answer)
+            return EventStream(answer)
 
     # Containers
 
@@ -255,9 +293,8 @@ class Engine:
                 params={'stdout': 1, 'stderr': 1, 'tail': lines})
             client._raise_for_status(answer)
             # The SDK's own call reads a terminal's log byte by byte.
-            yield from (
-                answer.iter_content(CHUNK) if has_terminal
-                else client._multiplexed_response_stream_helper(answer))
+            pieces = answer.iter_content(CHUNK)
+            yield from pieces if has_terminal else _payload(pieces)
 
     @_checked
     def read_archive(self, name: str, path: str) -> bytes:
@@ -277,7 +314,7 @@ class Engine:
         self._calls._raise_for_status(answer)
         found = json.loads(base64.b64decode(
             answer.headers['X-Docker-Container-Path-Stat']))
-        return FileStat(found['mode'], found['linkTarget'])
+        return FileStat(found['mode'], found['size'], found['linkTarget'])
 
     @_checked
     def write_archive(self, name: str, path: str, archive: bytes) -> None:
@@ -322,7 +359,11 @@ class Engine:
         :param chunks: its bytes; an error raised there aborts the load and
             reaches the caller as it is
         """
-        _reported(self._streams.load_image(iter(chunks), quiet=True))
+        answer = self._streams._post(
+            self._streams._url('/images/load'), data=iter(chunks),
+            stream=True, params={'quiet': True})
+        self._streams._raise_for_status(answer)
+        _reported(answer)
 
     @_checked
     def import_image(self, chunks: Iterable[bytes], reference: str,
@@ -339,8 +380,7 @@ class Engine:
                     'changes': list(changes)},
             headers={'Content-Type': 'application/x-tar'})
         self._streams._raise_for_status(answer)
-        lines = [json.loads(line) for line in answer.iter_lines() if line]
-        return str(_reported(lines)[-1]['status'])
+        return str(_reported(answer)[-1]['status'])
 
     @_checked
     def tag_image(self, image: str, reference: str) -> None:
@@ -364,15 +404,32 @@ class Engine:
 
 
 class EventStream:
-    """The engine's events, one document each, until closed."""
+    """The engine's events, one document each, until it is closed.
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    The iteration also ends when the engine has been silent for its timeout,
+    since nothing else tells a quiet engine from one that hangs.
+    """
+
+    def __init__(self, answer: requests.Response) -> None:
+        self._answer = answer
+        # Of our own, since the answer's goes while another thread reads it.
+        self._connection = socket.socket(
+            fileno=os.dup(answer.raw.fileno()))
 
     def __iter__(self) -> Iterator[Document]:
         with _classified():
-            yield from self._stream
+            try:
+                for line in self._answer.iter_lines():
+                    yield json.loads(line)
+            except requests.exceptions.ConnectionError as error:
+                if isinstance(error.args[0],
+                              urllib3.exceptions.ReadTimeoutError):
+                    return
+                raise
+        raise errors.EngineUnavailable('it closed the event stream')
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
-        self._stream.close()
+        """End the iteration, from any thread; can be done again."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()

@@ -24,10 +24,11 @@ import stat
 
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.instances import files
 
 _DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-#: As the kernel has it for one path.
-_MAX_LINKS = 40
+#: By anybody: whose command it is, only the engine knows.
+_EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 
 def _search_path(container: client.Document) -> list[str]:
@@ -45,15 +46,11 @@ def _candidates(container: client.Document) -> list[str]:
 
 
 def _is_executable(engine: client.Engine, name: str, path: str) -> bool:
-    for _link in range(_MAX_LINKS):
-        try:
-            found = engine.stat(name, path)
-        except (errors.EngineNotFound, errors.EngineBadRequest):
-            return False
-        if not found.link_target:
-            return found.is_file and bool(found.mode & stat.S_IXUSR)
-        path = posixpath.join(posixpath.dirname(path), found.link_target)
-    return False
+    try:
+        _path, found = files.find(engine, name, path)
+    except (errors.EngineNotFound, errors.EngineBadRequest):
+        return False
+    return found.is_file and bool(found.mode & _EXECUTABLE)
 
 
 def check(engine: client.Engine, name: str) -> None:

@@ -26,6 +26,7 @@ from nova.virt import configdrive
 from nova_docker.engine import client
 from nova_docker.instances import query
 from nova_docker import names
+from nova_docker.network import vif
 
 #: Our counter, and the kernel's on the host end of the pair: what the host
 #: receives there, the container has sent.
@@ -105,7 +106,7 @@ def _add_disk(found: diagnostics.Diagnostics,
 def _add_interfaces(found: diagnostics.Diagnostics,
                     instance: objects.Instance) -> None:
     for port in instance.get_network_info():
-        counters = _NETWORK / str(port['devname']) / 'statistics'
+        counters = _NETWORK / vif.host_name(port) / 'statistics'
         figures = {
             ours: int((counters / kernels).read_text())
             for ours, kernels in _COUNTERS.items()} if (

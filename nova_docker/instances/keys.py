@@ -24,7 +24,7 @@ from oslo_log import log as logging
 
 from nova import objects
 from nova_docker.engine import client
-from nova_docker import errors
+from nova_docker.instances import files
 from nova_docker import names
 
 LOG = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def archive(key: str, existing: str, owner: Account) -> bytes:
     lines = existing.splitlines()
     if key.strip() not in lines:
         lines.append(key.strip())
-    content = ('\n'.join(lines) + '\n').encode()
+    content = ('\n'.join(lines) + '\n').encode(errors='surrogateescape')
     directory = posixpath.join(owner.home.lstrip('/'), '.ssh')
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode='w') as tar:
@@ -103,21 +103,13 @@ class Keys:
                         'only in the metadata.', instance=instance)
             return
         owner = account(container['Config']['User'],
-                        self._read(name, '/etc/passwd'))
+                        files.read(self._engine, name, '/etc/passwd'))
         if owner is None:
             LOG.warning("The image has no account for its user '%s': the key "
                         'pair is only in the metadata.',
                         container['Config']['User'], instance=instance)
             return
-        existing = self._read(name, f'{owner.home}/.ssh/authorized_keys')
+        existing = files.read(self._engine, name,
+                              f'{owner.home}/.ssh/authorized_keys')
         self._engine.write_archive(
             name, '/', archive(instance.key_data, existing, owner))
-
-    def _read(self, name: str, path: str) -> str:
-        try:
-            packed = self._engine.read_archive(name, path)
-        except errors.EngineNotFound:
-            return ''
-        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-            stream = tar.extractfile(tar.next() or tarfile.TarInfo())
-            return stream.read().decode(errors='replace') if stream else ''

@@ -39,11 +39,12 @@ from nova_docker import names
 
 LOG = logging.getLogger(__name__)
 
+#: The engine's events, and the state and Nova's event that each leads to.
 _TRANSITIONS = {
-    'start': event.EVENT_LIFECYCLE_STARTED,
-    'die': event.EVENT_LIFECYCLE_STOPPED,
-    'pause': event.EVENT_LIFECYCLE_PAUSED,
-    'unpause': event.EVENT_LIFECYCLE_RESUMED,
+    'start': (power_state.RUNNING, event.EVENT_LIFECYCLE_STARTED),
+    'die': (power_state.SHUTDOWN, event.EVENT_LIFECYCLE_STOPPED),
+    'pause': (power_state.PAUSED, event.EVENT_LIFECYCLE_PAUSED),
+    'unpause': (power_state.RUNNING, event.EVENT_LIFECYCLE_RESUMED),
 }
 _TRANSITION_TO = {
     power_state.RUNNING: event.EVENT_LIFECYCLE_STARTED,
@@ -173,18 +174,27 @@ class Lifecycle:
         since = time.time()
         while not self._stopping.is_set():
             try:
-                self._stream = self._engine.events(since, _FILTERS)
-                self._compare()
-                self._listener.found()
-                for record in self._stream:
-                    since = record.get('time', since)
-                    self._handle(record)
-                raise errors.EngineUnavailable('it closed the event stream')
-            except Exception as error:
-                since = time.time()
+                self._listen(since)
+            except errors.EngineError as error:
                 self._interrupted(error)
+            except Exception:
+                LOG.exception("Following the engine's events failed.")
+                self._stopping.wait(RETRY)
+            since = time.time()
 
-    def _interrupted(self, error: Exception) -> None:
+    def _listen(self, since: float) -> None:
+        """Handle events until the engine is silent for a while."""
+        with contextlib.closing(
+                self._engine.events(since, _FILTERS)) as self._stream:
+            # Whoever stops us from now on closes the stream.
+            if self._stopping.is_set():
+                return
+            self._compare()
+            self._listener.found()
+            for record in self._stream:
+                self._handle(record)
+
+    def _interrupted(self, error: errors.EngineError) -> None:
         if self._stopping.is_set():
             return
         LOG.error("Following the engine's events was interrupted: %s", error)
@@ -199,7 +209,11 @@ class Lifecycle:
             retry=tenacity.retry_if_exception_type(errors.EngineError))
         # It is only given up when we stop.
         with contextlib.suppress(tenacity.RetryError):
-            patiently(self._engine.info)
+            patiently(self._answers)
+
+    def _answers(self) -> None:
+        self._engine.renegotiate()
+        self._engine.info()
 
     def _handle(self, record: client.Document) -> None:
         uuid = names.uuid_of(record['Actor'])
@@ -214,7 +228,8 @@ class Lifecycle:
             LOG.info('The container ended with exit code %s.',
                      record['Actor']['Attributes'].get('exitCode'),
                      instance_uuid=uuid)
-        self._announcer.announce(uuid, _TRANSITIONS[record['Action']])
+        self._known[uuid], transition = _TRANSITIONS[record['Action']]
+        self._announcer.announce(uuid, transition)
 
     def _compare(self) -> None:
         """Announce every state that changed while nobody was listening."""

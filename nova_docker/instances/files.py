@@ -1,0 +1,57 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Files of a container, which need not run."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+from nova_docker.engine import client
+from nova_docker import errors
+
+#: Bytes of a file that is read at most. The image's owner chose its size.
+LIMIT = 1024 * 1024
+
+
+def find(engine: client.Engine, name: str,
+         path: str) -> tuple[str, client.FileStat]:
+    """Return where a path leads, through symbolic links, and what is there.
+
+    :raises EngineNotFound: if that is nothing
+    """
+    found = engine.stat(name, path)
+    if found.link_target:
+        # The engine has followed every link already, inside the container.
+        path, found = found.link_target, engine.stat(name, found.link_target)
+    return path, found
+
+
+def read(engine: client.Engine, name: str, path: str) -> str:
+    """Return the text of a file; empty if there is no such file.
+
+    :raises EngineError: if it is too large
+    """
+    try:
+        path, found = find(engine, name, path)
+    except errors.EngineNotFound:
+        return ''
+    if not found.is_file:
+        return ''
+    if found.size > LIMIT:
+        raise errors.EngineError(
+            f"the image's {path} is larger than {LIMIT} bytes")
+    with tarfile.open(fileobj=io.BytesIO(
+            engine.read_archive(name, path))) as tar:
+        stream = tar.extractfile(tar.getmembers()[0])
+        return stream.read().decode(errors='surrogateescape') if stream else ''
