@@ -12,6 +12,7 @@
 
 """What Open vSwitch says of its ports and of what its datapath can do."""
 
+import threading
 from typing import Any
 
 from oslo_log import log as logging
@@ -36,6 +37,7 @@ class Datapath:
 
     def __init__(self) -> None:
         self._switch: ovsdb_lib.BaseOVS | None = None
+        self._connecting = threading.Lock()
 
     def has_port(self, name: str) -> bool:
         """Say whether a bridge has a port of that name."""
@@ -84,6 +86,7 @@ class Datapath:
 
     @property
     def _database(self) -> Any:
-        if self._switch is None:
-            self._switch = ovsdb_lib.BaseOVS(CONF.os_vif_ovs)
-        return self._switch.ovsdb
+        with self._connecting:
+            if self._switch is None:
+                self._switch = ovsdb_lib.BaseOVS(CONF.os_vif_ovs)
+            return self._switch.ovsdb

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import socket
+import uuid
 
 from nova import exception
 from nova.network import model
@@ -25,12 +26,16 @@ from os_vif import exception as os_vif_exception
 from os_vif import objects as os_vif_objects
 from oslo_log import log as logging
 
+from nova_docker.conf import CONF
 from nova_docker import errors
 from nova_docker.network import datapath
 from nova_docker.network import vif as vif_model
 from nova_docker.privsep import links
 
 LOG = logging.getLogger(__name__)
+
+_NOBODY = str(uuid.UUID(int=0))
+_NO_PORT = 'tap00000000-00'
 
 
 class Wiring:
@@ -45,8 +50,20 @@ class Wiring:
         self._switch = switch
 
     def warm(self) -> None:
-        """Start what the first instance would otherwise wait for."""
+        """Start what the first instance would otherwise wait for.
+
+        The daemons of our privileged functions and of os-vif's, and both
+        connections to the switch.
+        """
         links.ping()
+        nobody = os_vif_objects.instance_info.InstanceInfo(
+            uuid=_NOBODY, name='nobody')
+        try:
+            self._switch.has_port(_NO_PORT)
+            os_vif.unplug(_port_of_nobody(), nobody)
+        except Exception as error:
+            LOG.warning('Open vSwitch does not answer: no server can start '
+                        'until it does: %s', error)
 
     def plug(self, instance: objects.Instance, vif: model.VIF) -> None:
         """Put a port's host end on the switch, which tells Neutron.
@@ -119,16 +136,16 @@ class Wiring:
     def _is_left_over(self, interface: vif_model.Interface) -> bool:
         """Say whether the switch has remains that a new port can't use.
 
-        A switch port without its device is one. It does not always notice
-        that a new device has the name. And os-vif makes the parts of a
-        hybrid port all together or not at all.
+        A switch port without its device is one: the switch does not always
+        notice that a new device has the name. And os-vif makes the parts
+        of a hybrid port all together or not at all.
         """
-        parts = {_exists(interface.host_name),
-                 self._switch.has_port(interface.switch_port)}
-        if interface.hybrid_bridge:
-            parts.add(_exists(interface.switch_port))
-            return len(parts) > 1
-        return parts == {False, True} and not _exists(interface.host_name)
+        present = _exists(interface.host_name)
+        has_port = self._switch.has_port(interface.switch_port)
+        if interface.hybrid_bridge is None:
+            return has_port and not present
+        return len({present, has_port, _exists(interface.switch_port),
+                    _exists(interface.hybrid_bridge)}) > 1
 
     def _plug_switch(
         self, instance: objects.Instance, vif: model.VIF,
@@ -162,6 +179,15 @@ def _os_vif_port(
     port = os_vif_util.nova_to_osvif_vif(vif)
     port.vif_name = interface.host_name
     return port
+
+
+def _port_of_nobody() -> os_vif_objects.vif.VIFOpenVSwitch:
+    """Return a port that never was, and so can be unplugged without harm."""
+    return os_vif_objects.vif.VIFOpenVSwitch(
+        id=_NOBODY, vif_name=_NO_PORT, plugin='ovs',
+        network=os_vif_objects.network.Network(bridge=CONF.neutron.ovs_bridge),
+        port_profile=os_vif_objects.vif.VIFPortProfileOpenVSwitch(
+            interface_id=_NOBODY))
 
 
 def _exists(device: str) -> bool:

@@ -39,11 +39,9 @@ def of_process(pid: int) -> Iterator[int]:
     :raises ValueError: it is the one we are in ourselves. No container has
         it, so the number is wrong, and the host's network at stake.
     :raises ProcessLookupError: there is no such process any more
+    :raises PermissionError: the process has more than we have
     """
-    try:
-        namespace = os.open(f'/proc/{pid}/ns/net', os.O_RDONLY)
-    except FileNotFoundError:
-        raise ProcessLookupError(f'no process {pid}') from None
+    namespace = _open(pid)
     try:
         if os.path.samestat(os.fstat(namespace), os.stat(_OWN)):
             raise ValueError(f"process {pid} is in the host's own network")
@@ -69,6 +67,20 @@ def run_in(
 
     with futures.ThreadPoolExecutor(1, 'namespace') as thread:
         return thread.submit(inside).result()
+
+
+def _open(pid: int) -> int:
+    try:
+        return os.open(f'/proc/{pid}/ns/net', os.O_RDONLY)
+    except FileNotFoundError:
+        raise ProcessLookupError(f'no process {pid}') from None
+    except PermissionError:
+        # The sandbox runs as root without a capability, so no more than
+        # ours are needed, unless its root is another user on the host.
+        raise PermissionError(
+            f'process {pid} may not be looked into. With an engine that '
+            'remaps user namespaces add CAP_SYS_PTRACE to [docker_network_'
+            'privileged] capabilities.') from None
 
 
 def _enter(namespace: int) -> None:

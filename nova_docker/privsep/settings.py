@@ -90,14 +90,15 @@ def _find(links: Iterable[Any], ends: tuple[int, int]) -> Any:
 
 
 def _set_kernel_options(name: str, wanted: Settings) -> None:
+    # An engine switches IPv6 off in a namespace that it adds no IPv6 to.
+    write_sysctl('ipv6', 'all', 'disable_ipv6', 0)
     # Neutron gives every address, so none is made up here, and tells who
     # may send router advertisements. It hands out no address twice, so
     # there is no need to wait for duplicate address detection.
     for key, value in (('accept_ra', int(wanted.accept_ra)),
                        ('autoconf', 0),
                        ('accept_dad', 0),
-                       ('addr_gen_mode', 0),
-                       ('disable_ipv6', 0)):
+                       ('addr_gen_mode', 0)):
         write_sysctl('ipv6', name, key, value)
     device = ioctl.IoctlEthtool(name)
     try:
@@ -111,19 +112,16 @@ def _bring_up_as_new(
     netlink: pyroute2.IPRoute, link: Any, taken: set[str], wanted: Settings,
 ) -> str:
     """Bring an interface up under the lowest free name and return that."""
-    for number in itertools.count():
-        name = f'eth{number}'
-        if name in taken:
-            continue
+    names = (f'eth{number}' for number in itertools.count())
+    while True:
+        name = next(name for name in names if name not in taken)
         try:
             _bring_up(netlink, link, wanted, ifname=name)
+            return name
         except exceptions.NetlinkError as error:
             # Another interface of the server came in at the same time.
             if error.code != errno.EEXIST:
                 raise
-        else:
-            return name
-    raise AssertionError('unreachable')
 
 
 def _bring_up(

@@ -14,8 +14,10 @@
 
 from collections.abc import Callable
 import ctypes
+import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,10 +30,14 @@ from nova.network import model
 from nova import objects
 import os_vif
 from oslo_utils import uuidutils
+from vif_plug_ovs.ovsdb import impl_idl
 from vif_plug_ovs import privsep as os_vif_privsep
 
 from nova_docker.conf import CONF
+from nova_docker.network import datapath
+from nova_docker.network import wiring
 from nova_docker import privsep
+from nova_docker.privsep import namespaces
 
 _SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema'
 _CLONE_NEWNET = 0x40000000
@@ -60,13 +66,26 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-class Container:
-    """A process in a network namespace of its own, without capabilities."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_TIMEOUT)
+    finally:
+        process.kill()
 
-    def __init__(self) -> None:
+
+class Container:
+    """A process without capabilities in namespaces of its own.
+
+    :param isolation: options of unshare(1)
+    :param uid: the user who starts it
+    """
+
+    def __init__(self, *isolation: str, uid: int = 0) -> None:
         self._process = subprocess.Popen(
-            ['setpriv', '--pdeathsig', 'KILL', 'unshare', '--net', 'setpriv',
-             '--bounding-set=-all', '--inh-caps=-all', 'sleep', 'infinity'])
+            ['setpriv', '--pdeathsig', 'KILL', f'--reuid={uid}',
+             'unshare', *isolation, 'setpriv', '--bounding-set=-all',
+             '--inh-caps=-all', 'sleep', 'infinity'])
         self.pid = self._process.pid
         comm = pathlib.Path(f'/proc/{self.pid}/comm')
         wait_for(lambda: comm.read_text().strip() == 'sleep', 'sleep runs')
@@ -74,6 +93,34 @@ class Container:
     def run(self, *command: str) -> str:
         """Run a command in the container's network namespace."""
         return run('nsenter', '--net', '--target', str(self.pid), *command)
+
+    def write(self, path: str, value: int) -> None:
+        """Write to a file of its /proc/sys/net."""
+        self.run('sh', '-c', f'echo {value} > {path}')
+
+    def socket(self, make: Callable[..., socket.socket],
+               *arguments: Any) -> socket.socket:
+        """Return a socket made in the container's network namespace."""
+        with namespaces.of_process(self.pid) as namespace:
+            return namespaces.run_in(namespace, make, *arguments)
+
+    def links(self) -> dict[str, Any]:
+        """Return its interfaces by name, loopback not among them."""
+        found = json.loads(self.run('ip', '-json', '-details', 'address'))
+        return {link['ifname']: link for link in found
+                if link['ifname'] != 'lo'}
+
+    def addresses(self, name: str = 'eth0') -> set[str]:
+        """Return an interface's addresses but the link's own."""
+        return {f"{address['local']}/{address['prefixlen']}"
+                for address in self.links()[name]['addr_info']
+                if address['scope'] == 'global'}
+
+    def routes(self, version: int = 4) -> set[str]:
+        """Return its static routes, in the words of ip-route(8)."""
+        output = self.run('ip', f'-{version}', 'route', 'show', 'proto',
+                          'static')
+        return {line.strip() for line in output.splitlines()}
 
     def kill(self) -> None:
         """End it, and its namespace with it."""
@@ -94,8 +141,8 @@ class Switch:
             f'{directory}/conf.db', directory=directory)]
         wait_for(pathlib.Path(directory, 'db.sock').exists, 'OVSDB listens')
         self.vsctl('--no-wait', 'init')
-        self._processes.append(self._start(
-            'ovs-vswitchd', self.connection, directory=directory))
+        self._directory = directory
+        self._start_switch()
         self.vsctl('add-br', BRIDGE, '--', 'set', 'Bridge', BRIDGE,
                    'datapath_type=netdev')
 
@@ -107,6 +154,24 @@ class Switch:
              f'--unixctl={directory}/{program}.ctl',
              f'--log-file={directory}/{program}.log', '-vconsole:off'],
             env=self._environment)
+
+    def _start_switch(self) -> None:
+        self._processes.append(self._start(
+            'ovs-vswitchd', self.connection, directory=self._directory))
+
+    def restart(self) -> None:
+        """End the switch, not its database, and start it again."""
+        _end(self._processes.pop())
+        self._start_switch()
+        # Returns when the switch has done what the database says.
+        self.vsctl('set', 'Open_vSwitch', '.', 'external_ids:restarted=true')
+
+    def set_flows(self, *flows: str) -> None:
+        """Replace the flows of the bridge."""
+        management = f'unix:{self._directory}/{BRIDGE}.mgmt'
+        run('ovs-ofctl', 'del-flows', management)
+        for flow in flows:
+            run('ovs-ofctl', 'add-flow', management, flow)
 
     def vsctl(self, *arguments: str) -> str:
         """Run ovs-vsctl on this switch and return its output."""
@@ -120,9 +185,7 @@ class Switch:
     def stop(self) -> None:
         """End its processes."""
         for process in reversed(self._processes):
-            process.terminate()
-        for process in self._processes:
-            process.wait(_TIMEOUT)
+            _end(process)
 
 
 class NetworkTestCase(unittest.TestCase):
@@ -144,6 +207,7 @@ class NetworkTestCase(unittest.TestCase):
         cls.switch = Switch(directory)
         cls.addClassCleanup(cls.switch.stop)
         cls._start_daemons()
+        cls.addClassCleanup(_disconnect)
         os_vif.initialize()
         CONF.set_override('ovsdb_connection', cls.switch.connection,
                           'os_vif_ovs')
@@ -175,30 +239,37 @@ class NetworkTestCase(unittest.TestCase):
         super().setUp()
         self.instance = objects.Instance(
             id=1, uuid=uuidutils.generate_uuid(), project_id='project')
+        self.wiring = wiring.Wiring(datapath.Datapath())
 
-    def container(self) -> Container:
+    def container(self, *isolation: str, uid: int = 0) -> Container:
         """Start a container that ends with the test."""
-        container = Container()
+        container = Container('--net', *isolation, uid=uid)
         self.addCleanup(container.kill)
         return container
 
 
-def make_vif(number: int, **changes: Any) -> model.VIF:
-    """Return a port as Nova gets it from Neutron.
+def _disconnect() -> None:
+    """End the connection to the switch, of which a process has but one."""
+    backend = impl_idl.NeutronOvsdbIdl
+    if backend._ovsdb_connection is not None:
+        backend._ovsdb_connection.stop()
+        backend._ovsdb_connection = None
 
-    :param number: of the port; tells its addresses, from 1 to 255
+
+def host_links() -> set[str]:
+    """Return the names of the host's links."""
+    return {link['ifname'] for link in json.loads(run('ip', '-j', 'link'))}
+
+
+def make_vif(number: int, **changes: Any) -> model.VIF:
+    """Return a port as Nova gets it from Neutron, of two subnets.
+
+    :param number: of the port; tells its addresses, from 1 to 200
     :param changes: attributes of the VIF to set differently
     """
-    subnet = model.Subnet(
-        cidr='10.9.0.0/24',
-        dns=[model.IP('10.9.0.2', 'dns')],
-        gateway=model.IP('10.9.0.254', 'gateway'),
-        ips=[model.FixedIP(address=f'10.9.0.{number}')],
-        routes=[model.Route('192.0.2.0/24',
-                            model.IP('10.9.0.253', 'gateway'))])
     network = model.Network(
         id=uuidutils.generate_uuid(), bridge=BRIDGE, label='private',
-        subnets=[subnet], mtu=1442)
+        subnets=[subnet_v4(number), subnet_v6(number)], mtu=1442)
     port = uuidutils.generate_uuid()
     return model.VIF(**{
         'id': port,
@@ -210,3 +281,21 @@ def make_vif(number: int, **changes: Any) -> model.VIF:
         'ovs_interfaceid': port,
         **changes})
 
+
+def subnet_v4(*numbers: int) -> model.Subnet:
+    """Return an IPv4 subnet and a port's addresses of it."""
+    return model.Subnet(
+        cidr='10.9.0.0/24',
+        gateway=model.IP('10.9.0.254', 'gateway'),
+        ips=[model.FixedIP(address=f'10.9.0.{number}') for number in numbers],
+        routes=[model.Route('192.0.2.0/24',
+                            model.IP('10.9.0.253', 'gateway'))])
+
+
+def subnet_v6(*numbers: int, **meta: Any) -> model.Subnet:
+    """Return an IPv6 subnet and a port's addresses of it."""
+    return model.Subnet(
+        cidr='2001:db8::/64',
+        gateway=model.IP('2001:db8::fe', 'gateway'),
+        ips=[model.FixedIP(address=f'2001:db8::{number:x}')
+             for number in numbers], **meta)
