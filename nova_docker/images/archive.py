@@ -22,138 +22,42 @@ The manifest goes last, after everything is checked, and without it the engine
 keeps nothing.
 """
 
-from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import json
 import posixpath
 import tempfile
 from typing import Final
-from typing import Protocol
-from typing import TypeAlias
 
 from nova_docker.images import compression
 from nova_docker.images import documents
 from nova_docker.images import formats
 from nova_docker.images import layers
 from nova_docker.images import limits
+from nova_docker.images import sinks
 from nova_docker.images import tarstream
-
-#: Takes what the engine gets, as a stream of its own.
-_Emit: TypeAlias = Callable[[Iterable[bytes]], None]
 
 _CONFIG: Final = 'config.json'
 _HINT: Final = ('; the tar archive of a root file system needs the container '
                 'format "bare"')
 
 
-class _Sink(Protocol):
-    """Takes the data of one member."""
-
-    def write(self, data: compression.Data) -> None:
-        """Take a piece."""
-
-    def close(self) -> None:
-        """Take the end."""
-
-
-class _Ignored:
-    """A member that the engine does not need."""
-
-    def write(self, data: compression.Data) -> None:
-        """Drop it."""
-
-    def close(self) -> None:
-        """There is nothing to do."""
-
-
-class _Document:
-    """A member kept in memory until all are known."""
-
-    def __init__(self, keep: Callable[[bytes], None]) -> None:
-        self._keep = keep
-        self._content = bytearray()
-
-    def write(self, data: compression.Data) -> None:
-        self._content += data
-
-    def close(self) -> None:
-        self._keep(bytes(self._content))
-
-
-class _Layer:
-    """A layer that passes as it is.
-
-    :param name: its name in the engine's archive
-    :param size: bytes that will be written
-    :param note: is told the digest of what the layer unpacks to
-    """
-
-    def __init__(self, name: str, size: int, check: layers.Layer,
-                 note: Callable[[str], None], emit: _Emit) -> None:
-        self._padding = tarstream.padding(size)
-        self._check = check
-        self._note = note
-        self._emit = emit
-        emit([tarstream.encode(name, size)])
-
-    def write(self, data: compression.Data) -> None:
-        for _piece in self._check.feed(data):
-            pass
-        self._emit([bytes(data)])
-
-    def close(self) -> None:
-        self._note(self._check.close())
-        self._emit([self._padding])
-
-
-class _ZstdLayer:
-    """A layer that passes unpacked, since engines before 23 lack zstd.
-
-    In a tar archive the size stands before the data, and unpacking is the
-    only way to learn it: so through a file.
-
-    :param name: its name in the engine's archive
-    :param note: is told the digest of what the layer unpacks to
-    """
-
-    def __init__(self, name: str, check: layers.Layer,
-                 note: Callable[[str], None], emit: _Emit) -> None:
-        self._name = name
-        self._check = check
-        self._note = note
-        self._emit = emit
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115, until garbage
-
-    def write(self, data: compression.Data) -> None:
-        for piece in self._check.feed(data):
-            self._file.write(piece)
-
-    def close(self) -> None:
-        self._note(self._check.close())
-        self._emit(self._contents())
-
-    def _contents(self) -> Iterator[bytes]:
-        size = self._file.tell()
-        yield tarstream.encode(self._name, size)
-        self._file.seek(0)
-        with self._file:
-            while piece := self._file.read(compression.PIECE):
-                yield piece
-        yield tarstream.padding(size)
-
-
 class _Contents:
     """What was found in the archive; the visitor of its walk.
 
     :param budget: pays for what compressed layers unpack to
+    :param files: closes temporary files, whatever happens
     """
 
-    def __init__(self, budget: limits.Budget) -> None:
+    def __init__(self, budget: limits.Budget,
+                 files: contextlib.ExitStack) -> None:
         self._budget = budget
+        self._files = files
+        self._members = 0
         self._documents: dict[str, bytes] = {}
         self._documents_left = limits.MAX_DOCUMENTS
         self._layers: dict[str, tuple[str, str]] = {}
@@ -162,7 +66,7 @@ class _Contents:
         self._output: list[Iterable[bytes]] = []
         self._member = tarstream.Header('', b'', 0)
         self._head: bytearray | None = None
-        self._sink: _Sink = _Ignored()
+        self._sink: sinks.Sink = sinks.Ignored()
 
     def drain(self) -> Iterator[bytes]:
         """Yield what the engine gets of the members so far."""
@@ -191,17 +95,18 @@ class _Contents:
     # The walk
 
     def begin(self, header: tarstream.Header) -> None:
+        self._members += 1
+        if self._members > limits.MAX_MEMBERS:
+            raise limits.Unacceptable(
+                f'it has more than {limits.MAX_MEMBERS} members')
         name = _checked_name(header)
-        self._sink = _Ignored()
+        self._sink = sinks.Ignored()
         self._head = None
         if header.kind == tarstream.DIRECTORY:
             return
         if name in self._names:
             raise limits.Unacceptable(f'it has {_quoted(name)} twice')
         self._names.add(name)
-        if len(self._names) > limits.MAX_MEMBERS:
-            raise limits.Unacceptable(
-                f'it has more than {limits.MAX_MEMBERS} members')
         if header.kind == tarstream.SYMLINK:
             self._links[name] = _target(name, header.link)
         elif header.kind == tarstream.REGULAR:
@@ -230,7 +135,7 @@ class _Contents:
         self._sink = self._sink_for(self._member, head)
         self._sink.write(head)
 
-    def _sink_for(self, member: tarstream.Header, head: bytes) -> _Sink:
+    def _sink_for(self, member: tarstream.Header, head: bytes) -> sinks.Sink:
         decompressor = compression.decompressor(head)
         if decompressor or formats.is_tar(head):
             passed = f'layer-{len(self._layers)}.tar'
@@ -240,14 +145,17 @@ class _Contents:
                 self._layers[member.name] = passed, digest
 
             if head.startswith(compression.ZSTD):
-                return _ZstdLayer(passed, check, note, self._output.append)
-            return _Layer(passed, member.size, check, note,
-                          self._output.append)
+                file = self._files.enter_context(
+                    tempfile.TemporaryFile())  # noqa: SIM115, it does
+                return sinks.ZstdLayer(passed, file, check, note,
+                                       self._output.append)
+            return sinks.PlainLayer(passed, member.size, check, note,
+                                    self._output.append)
         if head.lstrip()[:1] in (b'{', b'['):
             return self._document(member)
-        return _Ignored()
+        return sinks.Ignored()
 
-    def _document(self, member: tarstream.Header) -> _Sink:
+    def _document(self, member: tarstream.Header) -> sinks.Sink:
         self._documents_left -= member.size
         if member.size > limits.MAX_DOCUMENT or self._documents_left < 0:
             raise limits.Unacceptable(
@@ -255,7 +163,7 @@ class _Contents:
 
         def keep(content: bytes) -> None:
             self._documents[member.name] = content
-        return _Document(keep)
+        return sinks.Document(keep)
 
     def _layer(self, name: str) -> tuple[str, str]:
         name = self._links.get(name, name)
@@ -279,13 +187,14 @@ def sanitised(chunks: Iterable[compression.Data], reference: str | None, *,
         else, damaged, incomplete, for another architecture or too large
     """
     budget = limits.Budget(limit)
-    contents = _Contents(budget)
-    walker = tarstream.Walker(contents)
-    for piece in formats.tar_only(compression.unpacked(chunks, budget)):
-        walker.feed(piece)
-        yield from contents.drain()
-    walker.close()
-    yield from contents.manifest(reference, architectures)
+    with contextlib.ExitStack() as files:
+        contents = _Contents(budget, files)
+        walker = tarstream.Walker(contents)
+        for piece in formats.tar_only(compression.unpacked(chunks, budget)):
+            walker.feed(piece)
+            yield from contents.drain()
+        walker.close()
+        yield from contents.manifest(reference, architectures)
 
 
 def _member(name: str, content: bytes) -> bytes:
@@ -300,9 +209,9 @@ def _quoted(name: str) -> str:
 def _checked_name(header: tarstream.Header) -> str:
     name = header.name.removeprefix('./')
     if header.kind == tarstream.DIRECTORY:
-        name = name.rstrip('/') or '.'
-        if name == '.':
+        if name in ('', '.'):
             return name
+        name = name.removesuffix('/')
     if (not name.isprintable() or '\\' in name
             or {'', '.', '..'} & set(name.split('/'))):
         raise limits.Unacceptable(

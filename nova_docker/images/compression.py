@@ -33,7 +33,7 @@ PIECE = 1024 * 1024
 MAX_WINDOW = 32 * 1024 ** 2
 # Four bytes of zstd can unpack to 128 KiB, and its decompressor returns all
 # that its input unpacks to: so it gets its input in spoonfuls.
-_SPOON = 1024
+_SPOON = 512
 
 Data = bytes | memoryview
 

@@ -144,9 +144,10 @@ def pax_records(data: bytes) -> Mapping[str, str]:
         length, found, _rest = data.partition(b' ')
         if not (found and length.isdigit() and len(length) < 8):
             raise _damaged('a PAX record without a length')
-        record = data[len(length) + 1:int(length)]
-        key, found, value = record[:-1].partition(b'=')
-        if not found or record[-1:] != b'\n':
+        record = data[:int(length)]
+        key, found, value = record[len(length) + 1:-1].partition(b'=')
+        if (len(record) < int(length) or not found
+                or not record.endswith(b'\n')):
             raise _damaged('a PAX record without an end')
         text = key.decode('utf-8', 'surrogateescape')
         if text in records:
