@@ -12,6 +12,8 @@
 
 """An image's bytes as Glance sends them, verified as Nova is configured."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 import contextlib
 import queue

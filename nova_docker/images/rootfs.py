@@ -66,14 +66,18 @@ def checked(chunks: Iterable[compression.Data], *,
     top = _Top(budget)
     walker = tarstream.Walker(top)
     held = b''
+    size = 0
     for piece in formats.tar_only(compression.unpacked(chunks, budget)):
         walker.feed(piece)
+        if held:
+            continue
+        size += len(piece)
         if not walker.ended:
             yield bytes(piece)
-        elif not held:
+        else:
             # The engine is content with the archive's end and does not wait
             # for the stream's: so keep it until the source is content too.
             held = bytes(piece)
     walker.close()
     top.check()
-    yield held + tarstream.END
+    yield held + tarstream.padding(size) + tarstream.END

@@ -12,6 +12,8 @@
 
 """From a workload to a Glance image that boots as the workload was."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib

@@ -12,6 +12,8 @@
 
 """The engine's images that came from Glance: fetched once, found by id."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent import futures

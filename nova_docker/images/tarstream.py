@@ -239,7 +239,7 @@ class Walker:
 
     def close(self) -> None:
         """Raise Unacceptable unless the archive came to its proper end."""
-        if not self.ended or self._partial:
+        if not self.ended or any(self._partial):
             raise limits.Unacceptable(
                 'its tar archive ends in the middle: it is truncated')
 

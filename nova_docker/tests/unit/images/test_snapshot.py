@@ -1,0 +1,161 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Tests of nova_docker.images.snapshot that need no engine."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import io
+import tarfile
+from typing import Any
+from unittest import mock
+
+import fixtures
+from nova import context
+from nova import exception
+from nova.image import glance
+
+from nova_docker import errors
+from nova_docker import names
+from nova_docker.engine import client
+from nova_docker.images import snapshot
+from nova_docker.tests import base
+from nova_docker.tests.unit.images import archives
+
+IMAGE_ID = '11111111-2222-3333-4444-555555555555'
+REFERENCE = names.snapshot_reference(IMAGE_ID)
+
+
+class SnapshotTest(base.TestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(fixtures.MockPatch('platform.machine',
+                                           return_value='x86_64'))
+        self.done: list[str] = []
+        self.engine = mock.create_autospec(client.Engine, instance=True)
+        self.engine.commit.side_effect = self._note('commit')
+        self.engine.remove_image.side_effect = self._note('remove')
+        self.engine.save_image.side_effect = self._save
+        self.image_api = mock.create_autospec(glance.API, instance=True)
+        self.image_api.update.side_effect = self._update
+        self.instance = base.make_instance()
+        self.reads: list[bytes] = []
+
+    def _note(self, what: str) -> Callable[..., None]:
+        def note(*args: Any, **kwargs: Any) -> None:
+            self.done.append(what)
+        return note
+
+    def _save(self, reference: str) -> Iterator[bytes]:
+        yield from archives.pieces(
+            archives.tar(archives.saved().items()), 2 ** 20)
+
+    def _update(self, context: Any, image_id: str, metadata: dict[str, Any],
+                data: Any) -> dict[str, Any]:
+        self.done.append('upload')
+        self.metadata = metadata
+        self.reads = list(iter(lambda: data.read(2 ** 20), b''))
+        return {'size': sum(len(each) for each in self.reads)}
+
+    def snapshot(self) -> None:
+        states = ['image_snapshot']
+
+        def update_task_state(task_state: str, expected_state: str =
+                              'image_snapshot') -> None:
+            self.assertEqual(expected_state, states[-1])
+            states.append(task_state)
+            self.done.append(task_state)
+        snapshot.Snapshot(self.engine, self.image_api)(
+            context.get_admin_context(), self.instance, IMAGE_ID,
+            update_task_state)
+
+    def test_tells_nova_each_step(self) -> None:
+        self.snapshot()
+        self.assertEqual(['image_pending_upload', 'commit', 'image_uploading',
+                          'upload', 'remove'], self.done)
+
+    def test_freezes_the_workload_for_the_commit(self) -> None:
+        self.snapshot()
+        self.engine.commit.assert_called_once_with(
+            names.workload(self.instance.uuid), REFERENCE, pause=True,
+            changes=mock.ANY)
+
+    def test_says_what_it_is(self) -> None:
+        self.snapshot()
+        self.assertEqual('docker', self.metadata['container_format'])
+        self.assertEqual('raw', self.metadata['disk_format'])
+
+    def test_no_name_goes_along(self) -> None:
+        self.snapshot()
+        content = b''.join(self.reads)
+        self.assertFalse(b'someone' in content)
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            self.assertIn('manifest.json', tar.getnames())
+
+    def test_uploads_in_small_pieces(self) -> None:
+        self.snapshot()
+        self.assertLessEqual(max(map(len, self.reads)), 64 * 1024)
+
+    def test_glance_has_to_have_it_all(self) -> None:
+        def update(*args: Any, **kwargs: Any) -> dict[str, Any]:
+            # Nova tries again after a broken connection, with what is left.
+            kwargs['data'].read(1000)
+            return self._update(*args, **kwargs)
+
+        self.image_api.update.side_effect = update
+        error = self.assertRaises(exception.ImageUnacceptable, self.snapshot)
+        self.assertIn('bytes', str(error))
+        self.assertEqual('remove', self.done[-1])
+
+    def test_the_engine_keeps_nothing_of_a_failure(self) -> None:
+        lost = exception.ImageNotFound(image_id=IMAGE_ID)
+        self.image_api.update.side_effect = lost
+        self.assertRaises(exception.ImageNotFound, self.snapshot)
+        self.assertEqual('remove', self.done[-1])
+
+    def test_an_instance_that_goes_away_ends_it(self) -> None:
+        deleting = exception.UnexpectedDeletingTaskStateError(
+            instance_uuid=self.instance.uuid, expected={}, actual={})
+        self.engine.commit.side_effect = deleting
+        self.assertRaises(exception.UnexpectedDeletingTaskStateError,
+                          self.snapshot)
+        self.image_api.update.assert_not_called()
+        self.assertEqual('remove', self.done[-1])
+
+    def test_the_first_failure_is_the_one_told(self) -> None:
+        self.engine.commit.side_effect = errors.EngineNotFound('no container')
+        self.engine.remove_image.side_effect = errors.EngineUnavailable('')
+        self.assertRaises(errors.EngineNotFound, self.snapshot)
+
+    def test_leftovers_of_a_killed_process_go(self) -> None:
+        self.engine.images.return_value = [{'RepoTags': [REFERENCE]}]
+        snapshot.Snapshot(self.engine, self.image_api).discard_leftovers()
+        self.engine.remove_image.assert_called_once_with(REFERENCE)
+
+    def test_the_saved_stream_is_closed(self) -> None:
+        closed: list[bool] = []
+
+        def save(reference: str) -> Iterator[bytes]:
+            with contextlib.ExitStack() as stack:
+                stack.callback(closed.append, True)
+                yield from self._save(reference)
+
+        def update(*args: Any, data: Any, **kwargs: Any) -> None:
+            data.read(10)
+            raise exception.ImageNotFound(image_id=IMAGE_ID)
+
+        self.engine.save_image.side_effect = save
+        self.image_api.update.side_effect = update
+        self.assertRaises(exception.ImageNotFound, self.snapshot)
+        self.assertEqual([True], closed)
