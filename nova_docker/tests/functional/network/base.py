@@ -128,41 +128,52 @@ class Container:
         self._process.wait()
 
 
-class Switch:
-    """An Open vSwitch with a userspace datapath, in a directory."""
+class Database:
+    """Open vSwitch's database without a switch, in a directory."""
 
     def __init__(self, directory: str) -> None:
         self.connection = f'unix:{directory}/db.sock'
+        self._directory = directory
         self._environment = {**os.environ, 'OVS_RUNDIR': directory,
                              'OVS_DBDIR': directory}
         run('ovsdb-tool', 'create', f'{directory}/conf.db', _SCHEMA)
-        self._processes = [self._start(
-            'ovsdb-server', f'--remote=p{self.connection}',
-            f'{directory}/conf.db', directory=directory)]
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._start('ovsdb-server', f'--remote=p{self.connection}',
+                    f'{directory}/conf.db')
         wait_for(pathlib.Path(directory, 'db.sock').exists, 'OVSDB listens')
         self.vsctl('--no-wait', 'init')
-        self._directory = directory
-        self._start_switch()
+
+    def _start(self, program: str, *arguments: str) -> None:
+        self._processes.append(subprocess.Popen(
+            ['setpriv', '--pdeathsig', 'KILL', program, *arguments,
+             f'--unixctl={self._directory}/{program}.ctl', '-vconsole:off',
+             '-vsyslog:off', f'--log-file={self._directory}/{program}.log'],
+            env=self._environment, stderr=subprocess.DEVNULL))
+
+    def vsctl(self, *arguments: str) -> str:
+        """Run ovs-vsctl on the database and return its output."""
+        return run('ovs-vsctl', '--timeout=10', f'--db={self.connection}',
+                   *arguments).strip()
+
+    def stop(self) -> None:
+        """End its processes."""
+        for process in reversed(self._processes):
+            _end(process)
+
+
+class Switch(Database):
+    """An Open vSwitch with a userspace datapath, in a directory."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory)
+        self._start('ovs-vswitchd', self.connection)
         self.vsctl('add-br', BRIDGE, '--', 'set', 'Bridge', BRIDGE,
                    'datapath_type=netdev')
-
-    def _start(
-        self, program: str, *arguments: str, directory: str,
-    ) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            ['setpriv', '--pdeathsig', 'KILL', program, *arguments,
-             f'--unixctl={directory}/{program}.ctl',
-             f'--log-file={directory}/{program}.log', '-vconsole:off'],
-            env=self._environment)
-
-    def _start_switch(self) -> None:
-        self._processes.append(self._start(
-            'ovs-vswitchd', self.connection, directory=self._directory))
 
     def restart(self) -> None:
         """End the switch, not its database, and start it again."""
         _end(self._processes.pop())
-        self._start_switch()
+        self._start('ovs-vswitchd', self.connection)
         # Returns when the switch has done what the database says.
         self.vsctl('set', 'Open_vSwitch', '.', 'external_ids:restarted=true')
 
@@ -173,19 +184,9 @@ class Switch:
         for flow in flows:
             run('ovs-ofctl', 'add-flow', management, flow)
 
-    def vsctl(self, *arguments: str) -> str:
-        """Run ovs-vsctl on this switch and return its output."""
-        return run('ovs-vsctl', '--timeout=10', f'--db={self.connection}',
-                   *arguments).strip()
-
     def ports(self, bridge: str = BRIDGE) -> list[str]:
         """Return the names of a bridge's ports."""
         return self.vsctl('list-ports', bridge).split()
-
-    def stop(self) -> None:
-        """End its processes."""
-        for process in reversed(self._processes):
-            _end(process)
 
 
 class NetworkTestCase(unittest.TestCase):
@@ -207,12 +208,7 @@ class NetworkTestCase(unittest.TestCase):
         cls.switch = Switch(directory)
         cls.addClassCleanup(cls.switch.stop)
         cls._start_daemons()
-        cls.addClassCleanup(_disconnect)
-        os_vif.initialize()
-        CONF.set_override('ovsdb_connection', cls.switch.connection,
-                          'os_vif_ovs')
-        # The plugin reads the option once, when it is made.
-        os_vif.initialize(reset=True)
+        use_switch(cls, cls.switch)
 
     @classmethod
     def _enter_own_host(cls) -> None:
@@ -246,6 +242,15 @@ class NetworkTestCase(unittest.TestCase):
         container = Container('--net', *isolation, uid=uid)
         self.addCleanup(container.kill)
         return container
+
+
+def use_switch(test: type[unittest.TestCase], database: Database) -> None:
+    """Let os-vif talk to this switch as long as a class's tests run."""
+    test.addClassCleanup(_disconnect)
+    os_vif.initialize()
+    CONF.set_override('ovsdb_connection', database.connection, 'os_vif_ovs')
+    # The plugin reads the option once, when it is made.
+    os_vif.initialize(reset=True)
 
 
 def _disconnect() -> None:

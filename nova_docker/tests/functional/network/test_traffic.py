@@ -14,6 +14,7 @@
 
 from concurrent import futures
 import socket
+from typing import Any
 
 from nova.network import model
 
@@ -50,6 +51,13 @@ class TrafficTestCase(base.NetworkTestCase):
         self.wiring.connect(self.instance, vif, container.pid)
         return container
 
+    def connected_pair(
+        self, **changes: Any,
+    ) -> tuple[base.Container, base.Container]:
+        """Return the containers of port 1 and port 2."""
+        return (self.connected(base.make_vif(1, **changes)),
+                self.connected(base.make_vif(2, **changes)))
+
     def assert_exchange(self, server: base.Container, client: base.Container,
                         address: str) -> None:
         """Send data both ways over TCP and fail unless all of it arrives."""
@@ -76,18 +84,17 @@ class TrafficTestCase(base.NetworkTestCase):
         return received
 
     def test_ipv4(self) -> None:
-        boxes = [self.connected(base.make_vif(number)) for number in (1, 2)]
-        self.assert_exchange(*boxes, '10.9.0.1')
+        server, client = self.connected_pair()
+        self.assert_exchange(server, client, '10.9.0.1')
 
     def test_ipv6(self) -> None:
-        boxes = [self.connected(base.make_vif(number)) for number in (1, 2)]
-        self.assert_exchange(*boxes, '2001:db8::1')
+        server, client = self.connected_pair()
+        self.assert_exchange(server, client, '2001:db8::1')
 
     def test_hybrid(self) -> None:
         details = {'datapath_type': 'netdev', 'ovs_hybrid_plug': True}
-        boxes = [self.connected(base.make_vif(number, details=details))
-                 for number in (1, 2)]
-        self.assert_exchange(*boxes, '10.9.0.1')
+        server, client = self.connected_pair(details=details)
+        self.assert_exchange(server, client, '10.9.0.1')
 
     def test_offload_is_off_only_where_it_has_to_be(self) -> None:
         for asked, expected in (('auto', 'off'), ('on', 'on'),
@@ -117,10 +124,10 @@ class TrafficTestCase(base.NetworkTestCase):
         self.assert_exchange(self.connected(vif), client, '10.9.0.1')
 
     def test_switch_restarts(self) -> None:
-        boxes = [self.connected(base.make_vif(number)) for number in (1, 2)]
+        server, client = self.connected_pair()
         self.switch.restart()
         self.switch.set_flows(*_FLOWS)
-        self.assert_exchange(*boxes, '10.9.0.1')
+        self.assert_exchange(server, client, '10.9.0.1')
 
 
 def _echo(listener: socket.socket) -> None:

@@ -1,0 +1,50 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Privileged functions accept nothing but what is ours."""
+
+from collections.abc import Callable
+from typing import Any
+import unittest
+
+from nova_docker.privsep import checks
+
+
+class ChecksTestCase(unittest.TestCase):
+    """What passes, and what comes of the rest."""
+
+    def assert_refuses(self, check: Callable[[Any], Any],
+                       *values: Any) -> None:
+        """Fail unless the check refuses each of the values."""
+        for value in values:
+            with (self.subTest(value=value), self.assertRaises(ValueError)):
+                check(value)
+
+    def test_names_of_ours_pass(self) -> None:
+        self.assertEqual('tap0f8fad5b-d9', checks.host_end('tap0f8fad5b-d9'))
+        self.assertEqual('ndk0f8fad5b-d9',
+                         checks.inside_end('ndk0f8fad5b-d9'))
+        self.assertEqual('qbr0f8fad5b-d9',
+                         checks.hybrid_bridge('qbr0f8fad5b-d9'))
+
+    def test_other_names_do_not(self) -> None:
+        self.assert_refuses(
+            checks.host_end, 'eth0', 'lo', 'ndk0f8fad5b-d9', '', None,
+            'tap0f8fad5b-d9\n', 'tap0f8fad5b-d9a', 'tap../../../../x',
+            b'tap0f8fad5b-d9', ['tap0f8fad5b-d9'])
+        self.assert_refuses(checks.inside_end, 'eth0', 'tap0f8fad5b-d9')
+        self.assert_refuses(checks.hybrid_bridge, 'br-int', 'docker0')
+
+    def test_process(self) -> None:
+        self.assertEqual(2, checks.process(2))
+        self.assert_refuses(checks.process, 1, 0, -5, True, '2', None, 2.0,
+                            '2/../1')
