@@ -44,11 +44,11 @@ class RootwrapTestCase(unittest.TestCase):
             self.assert_allowed(
                 True, 'privsep-helper', '--config-file',
                 '/etc/nova/nova-cpu.conf', '--privsep_context',
-                context.pypath, '--privsep_sock_path',
+                str(context.pypath), '--privsep_sock_path',
                 '/tmp/tmp3x/privsep.sock')
 
     def test_nothing_else_does(self) -> None:
-        path = privsep.network_pctxt.pypath
+        path = str(privsep.network_pctxt.pypath)
         self.assert_allowed(False, 'ip', 'link')
         self.assert_allowed(False, 'privsep-helper')
         for configuration, context in (
