@@ -29,6 +29,7 @@ import unittest
 from nova.network import model
 from nova import objects
 import os_vif
+from oslo_privsep import priv_context
 from oslo_utils import uuidutils
 from vif_plug_ovs.ovsdb import impl_idl
 from vif_plug_ovs import privsep as os_vif_privsep
@@ -221,15 +222,24 @@ class NetworkTestCase(unittest.TestCase):
 
     @classmethod
     def _start_daemons(cls) -> None:
+        cls.restart_daemon()
+        cls.restart_daemon('', os_vif_privsep.vif_plug,
+                           'vif_plug_ovs_privileged')
+
+    @classmethod
+    def restart_daemon(
+        cls, arguments: str = '',
+        context: priv_context.PrivContext = privsep.network_pctxt,
+        section: str = 'docker_network_privileged',
+    ) -> None:
+        """End a daemon of privileged functions; the next call starts one."""
         helper = pathlib.Path(sys.executable).with_name('privsep-helper')
         path = ':'.join(sys.path)
-        for context, section in (
-                (privsep.network_pctxt, 'docker_network_privileged'),
-                (os_vif_privsep.vif_plug, 'vif_plug_ovs_privileged')):
-            CONF.set_override('helper_command',
-                              f'env PYTHONPATH={path} {helper}', section)
-            context.stop()
-            cls.addClassCleanup(context.stop)
+        context.stop()
+        CONF.set_override('helper_command', f'env PYTHONPATH={path} {helper} '
+                          f'{arguments}', section)
+        cls.addClassCleanup(CONF.clear_override, 'helper_command', section)
+        cls.addClassCleanup(context.stop)
 
     def setUp(self) -> None:
         super().setUp()
@@ -249,6 +259,8 @@ def use_switch(test: type[unittest.TestCase], database: Database) -> None:
     test.addClassCleanup(_disconnect)
     os_vif.initialize()
     CONF.set_override('ovsdb_connection', database.connection, 'os_vif_ovs')
+    test.addClassCleanup(CONF.clear_override, 'ovsdb_connection',
+                         'os_vif_ovs')
     # The plugin reads the option once, when it is made.
     os_vif.initialize(reset=True)
 
