@@ -122,8 +122,8 @@ def functional(shop: Workshop) -> Outcome:
 
 
 def conformance(shop: Workshop) -> Outcome:
-    """nova_docker/tests/conformance: Nova's own suites, on an engine"""
-    shop.cloud.up('engine')
+    """nova_docker/tests/conformance: Nova's own suites, on the same"""
+    shop.cloud.up('openvswitch')
     with shop.engine.running(shop.env):
         return shop.run_tests('conformance', '--concurrency', '1', minutes=20,
                               DOCKER_HOST=shop.engine.url)

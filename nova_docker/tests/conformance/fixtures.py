@@ -13,28 +13,42 @@
 """What Nova's suites need to judge this driver on a real engine.
 
 Glance and Neutron are Nova's fixtures there. Glance's gets images that an
-engine can run, and the switch, which none of these suites looks at, is the
-one thing that is replaced.
+engine can run; the engine and the switch are real.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
+import ctypes
 import hashlib
 import io
+import ipaddress
 import json
 import os
 import platform
 import tarfile
+import tempfile
 from typing import Any
-from unittest import mock
+import unittest
+import warnings
 
 import docker
 import fixtures
+from nova.network import model
 from nova.tests import fixtures as nova_fixtures
-from oslo_privsep import priv_context
+from nova.tests.unit import utils
+import os_vif
+from sqlalchemy import exc
+from vif_plug_ovs import privsep as os_vif_privsep
 
 from nova_docker.network import sandbox
 from nova_docker import privsep
+from nova_docker.tests.functional.network import base as network
 
+#: Replaced by network_info() during a test.
+_made_up_ports = utils.get_test_network_info
+#: What Neutron says of a port where the kernel has no datapath.
+_DETAILS = {model.VIF_DETAILS_OVS_DATAPATH_TYPE: 'netdev'}
+_CLONE_NEWNET = 0x40000000
 _LABEL = 'org.openstack.nova.uuid'
 
 
@@ -71,6 +85,18 @@ def _tar(files: dict[str, bytes]) -> bytes:
     return content.getvalue()
 
 
+class WarningsFixture(nova_fixtures.WarningsFixture):
+    """Nova's fixture, which makes errors of SQLAlchemy's deprecations.
+
+    They are Nova's affair: what is installed is newer than what Nova's own
+    gate has, and the driver knows no database.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        warnings.filterwarnings('ignore', category=exc.SADeprecationWarning)
+
+
 class GlanceFixture(nova_fixtures.GlanceFixture):
     """Nova's fixture with container images in it.
 
@@ -104,29 +130,95 @@ class GlanceFixture(nova_fixtures.GlanceFixture):
         updated = super().update(context, image_id, metadata, data,
                                  purge_props)
         if data is not None:
-            self._imagedata[image_id] = b''.join(iter(
-                lambda: data.read(65536), b''))
+            content = b''.join(iter(lambda: data.read(65536), b''))
+            self._imagedata[image_id] = content
+            updated['size'] = len(content)
         return updated
 
 
-class PrivsepInProcess(fixtures.Fixture):
-    """Let this process, which is root's, do what privsep's daemon would."""
+class NeutronFixture(nova_fixtures.NeutronFixture):
+    """Nova's fixture with ports on a userspace datapath.
+
+    Its subnets are written as Neutron writes them, without host bits.
+    """
+
+    default_port = nova_fixtures.NeutronFixture.default_port | {
+        'binding:vif_details': _DETAILS}
+    _subnets: dict[str, dict[str, Any]]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self._subnets = {
+            name: subnet | {'cidr': str(ipaddress.ip_network(
+                subnet['cidr'], strict=False))}
+            for name, subnet in self._subnets.items()}
+
+    def list_subnets(self, retrieve_all: bool = True,
+                     **params: Any) -> dict[str, Any]:
+        """Filter by id, as Neutron does: Nova asks for a port's subnets."""
+        found = super().list_subnets(retrieve_all, **params)['subnets']
+        wanted = params.get('id') or self._subnets
+        return {'subnets': [each for each in found if each['id'] in wanted]}
+
+
+def network_info(count: int = 1) -> model.NetworkInfo:
+    """Nova's made-up ports, on a userspace datapath."""
+    made_up = _made_up_ports(count)
+    for vif in made_up:
+        vif['details'] = _DETAILS
+    return made_up
+
+
+class Host:
+    """A network of the test process's own, and Open vSwitch in it.
+
+    Nothing of the machine's network is touched. Threads that the process
+    starts later are in it too.
+    """
+
+    def __init__(self, case: type[unittest.TestCase]) -> None:
+        machine = os.open('/proc/self/ns/net', os.O_RDONLY)
+        case.addClassCleanup(os.close, machine)
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.unshare(_CLONE_NEWNET) == 0, os.strerror(
+            ctypes.get_errno())
+        case.addClassCleanup(libc.setns, machine, _CLONE_NEWNET)
+        network.run('ip', 'link', 'set', 'lo', 'up')
+        self.switch = network.Switch(
+            case.enterClassContext(tempfile.TemporaryDirectory()))
+        case.addClassCleanup(self.switch.stop)
+        case.addClassCleanup(network._disconnect)
+        # The bridge of Nova's made-up networks.
+        self.switch.vsctl('add-br', 'br0', '--', 'set', 'Bridge', 'br0',
+                          'datapath_type=netdev')
+
+
+class Suite(fixtures.Fixture):
+    """Let Nova's test cases take our fixtures, where both have one.
+
+    :param flags: sets options for one test
+    """
+
+    def __init__(self, host: Host, flags: Callable[..., None]) -> None:
+        self._host = host
+        self._flags = flags
 
     def _setUp(self) -> None:
-        for each in vars(privsep).values():
-            if isinstance(each, priv_context.PrivContext):
-                self.useFixture(fixtures.MockPatchObject(
-                    each, 'client_mode', False))
-
-
-class NoSwitch(fixtures.Fixture):
-    """Plug nothing into Open vSwitch; the rest of the wiring is real."""
-
-    def _setUp(self) -> None:
-        for name in ('plug', 'unplug'):
-            patch = mock.patch(f'os_vif.{name}', autospec=True)
-            patch.start()
-            self.addCleanup(patch.stop)
+        for each in (GlanceFixture, NeutronFixture, WarningsFixture):
+            self.useFixture(fixtures.MonkeyPatch(
+                f'nova.tests.fixtures.{each.__name__}', each))
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova.tests.unit.utils.get_test_network_info', network_info))
+        for context in (privsep.network_pctxt, os_vif_privsep.vif_plug):
+            # This process is root's and does what the daemons would.
+            self.useFixture(fixtures.MockPatchObject(
+                context, 'client_mode', False))
+        self._flags(url=engine_url(), group='docker')
+        os_vif.initialize()
+        self._flags(ovsdb_connection=self._host.switch.connection,
+                    group='os_vif_ovs')
+        # The plugin reads the option once, when it is made.
+        os_vif.initialize(reset=True)
 
 
 class EngineFixture(fixtures.Fixture):

@@ -14,8 +14,8 @@
 
 import sys
 from typing import Any
+from typing import ClassVar
 
-import fixtures as base_fixtures
 from nova.tests.functional import integrated_helpers
 
 from nova_docker.tests.conformance import fixtures
@@ -28,17 +28,20 @@ class DockerServersTestCase(integrated_helpers.ProviderUsageBaseTestCase):
 
     compute_driver = 'docker.DockerDriver'
 
+    host: ClassVar[fixtures.Host]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.host = fixtures.Host(cls)
+
     def setUp(self) -> None:
         self.engine = self.useFixture(fixtures.EngineFixture())
-        self.flags(url=fixtures.engine_url(), group='docker')
         # Where pip puts it, which is not where Nova's own tree has it.
         self.flags(api_paste_config=f'{sys.prefix}/etc/nova/api-paste.ini',
                    group='wsgi')
-        self.useFixture(base_fixtures.MonkeyPatch(
-            'nova.tests.fixtures.GlanceFixture', fixtures.GlanceFixture))
+        self.useFixture(fixtures.Suite(self.host, self.flags))
         super().setUp()
-        self.useFixture(fixtures.PrivsepInProcess())
-        self.useFixture(fixtures.NoSwitch())
         self.compute = self.start_service('compute', host='host1')
         self.provider = self._get_provider_uuid_by_host('host1')
         self.flavor = self.api.get_flavor(self._create_flavor(
@@ -110,7 +113,10 @@ class DockerServersTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         server = self._boot()
         before = {each.id for each in self.engine.client.images.list(all=True)}
         self._snapshot_server(server, 'taken')
-        image = self._image_once_active('taken')
+        self._wait_for_server_parameter(
+            server, {'OS-EXT-STS:task_state': None})
+        image = next(each for each in self.glance.images.values()
+                     if each['name'] == 'taken')
         self.assertEqual('docker', image['container_format'])
         self.assertEqual('running', self._states()[f'nova-{server["id"]}'])
         self.assertEqual(before, {
@@ -119,17 +125,6 @@ class DockerServersTestCase(integrated_helpers.ProviderUsageBaseTestCase):
             image_uuid=image['id'], flavor_id=self.flavor['id'],
             networks='auto')
         self.assertEqual('running', self._states()[f'nova-{again["id"]}'])
-
-    def _image_once_active(self, name: str) -> dict[str, Any]:
-        def check() -> None:
-            self.assertEqual(['active'], [
-                each['status'] for each in self.glance.images.values()
-                if each['name'] == name])
-        self._wait_for_assert(check)
-        found: dict[str, Any] = next(
-            each for each in self.glance.images.values()
-            if each['name'] == name)
-        return found
 
     def test_a_container_that_exits_is_shut_off(self) -> None:
         server = self._boot()

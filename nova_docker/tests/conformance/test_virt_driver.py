@@ -14,6 +14,7 @@
 
 import logging
 from typing import Any
+from typing import ClassVar
 
 from nova import test
 from nova.tests.unit.virt import test_virt_drivers
@@ -43,14 +44,18 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
     contrib/test collects and prints.
     """
 
+    host: ClassVar[fixtures.Host]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.host = fixtures.Host(cls)
+
     def setUp(self) -> None:
         self.driver_module = 'nova_docker.driver.DockerDriver'
         self.engine = self.useFixture(fixtures.EngineFixture())
-        self.flags(url=fixtures.engine_url(), group='docker')
+        self.useFixture(fixtures.Suite(self.host, self.flags))
         super().setUp()
-        self.useFixture(fixtures.PrivsepInProcess())
-        self.useFixture(fixtures.NoSwitch())
-        self.image_service = self.useFixture(fixtures.GlanceFixture(self))
         self.connection.init_host('myhostname')
         self.addCleanup(self.connection.cleanup_host, 'myhostname')
         self._listen()
@@ -69,3 +74,14 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
         self.assertEqual(
             {'running'}, {each.status for each in self.engine.instances()})
         return instance, network_info
+
+    def test_live_migration(self) -> None:
+        """As Nova's test of its base class has it: there is none."""
+        self.assertRaises(
+            NotImplementedError, super().test_live_migration)
+
+    def test_live_migration_force_complete(self) -> None:
+        instance, _network_info = self._get_running_instance()
+        self.assertRaises(
+            NotImplementedError,
+            self.connection.live_migration_force_complete, instance)
