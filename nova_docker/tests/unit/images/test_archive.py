@@ -67,9 +67,9 @@ class ArchiveTestCase(base.TestCase):
         self.assertEqual('config.json', manifest['Config'])
         self.assertEqual([reference] if reference else None,
                          manifest['RepoTags'])
-        # Not assertEqual: its message would be megabytes.
-        self.assertTrue(
-            layers == [found[name] for name in manifest['Layers']])
+        self.assertEqual(
+            [archives.digest(layer) for layer in layers],
+            [archives.digest(found[name]) for name in manifest['Layers']])
         return found
 
     def refused(self, content: bytes, size: int = 2 ** 20,
@@ -229,7 +229,7 @@ class AttackTest(ArchiveTestCase):
         content = self.changed({
             'repositories': archives.encoded({tag: {'latest': '0'}}),
             'manifest.json': archives.manifest(RepoTags=[tag, 'b'])})
-        self.assertFalse(tag.encode() in sanitise(content))
+        self.assertEqual(-1, sanitise(content).find(tag.encode()))
 
     @ddt.data('/etc/passwd', '../../etc/passwd', 'a/../../b', 'a/./b', 'a//b',
               '..', 'a\\b', 'a\nb', 'blobs/', './', './.')
