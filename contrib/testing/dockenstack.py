@@ -14,6 +14,7 @@
 
 import os
 import pathlib
+import re
 
 import process
 
@@ -32,11 +33,18 @@ class Dockenstack:
         self._logs = logs
         self.venv = home / 'venv'
         self.clouds = home / 'clouds.yaml'
+        self.tempest = home / 'tempest'
         self._ready: set[str] = set()
-        self._was_up = self.is_up()
+        # There while the cloud is up for the tests only, so that the run
+        # after one that was killed takes it down.
+        self._ours = logs / 'cloud-is-ours'
+        if not self._runs():
+            self._ours.touch()
 
-    def is_up(self) -> bool:
-        return self._run('status') == 0
+    def _runs(self) -> bool:
+        """Whether any part of it runs: what is broken is someone's too."""
+        self._run('status')
+        return bool(re.search(r'\brunning\b', self.log('status').read_text()))
 
     def up(self, to: str = '') -> None:
         """Bring it up, or only to the named part. Once is enough.
@@ -58,7 +66,11 @@ class Dockenstack:
 
         :returns: whether the machine is as it was.
         """
-        return self._was_up or self._run('down') == 0
+        if not self._ours.exists():
+            return True
+        restored = self._run('down') == 0
+        self._ours.unlink()
+        return restored
 
     def log(self, command: str) -> pathlib.Path:
         return self._logs / f'dockenstack-{command}.log'

@@ -35,11 +35,11 @@ class Outcome:
         return not self.failed and self.passed > 0
 
 
-class Explanations:
-    """The file that says why a test may be skipped.
+class Patterns:
+    """A file of regular expressions for tests' names, each with its reason.
 
-    A line is a regular expression for the test's full name, some space, and
-    the reason. Empty lines and lines that begin with # say nothing.
+    A line is an expression, some space, and the reason. Empty lines and lines
+    that begin with # say nothing.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -48,18 +48,23 @@ class Explanations:
             if line.strip() and not line.startswith('#')]
 
     def cover(self, test: str) -> bool:
-        return any(each.fullmatch(test) for each in self._patterns)
+        return any(re.fullmatch(each, test) for each in self._patterns)
+
+    def joined(self) -> str:
+        """One expression for all of them."""
+        return '|'.join(self._patterns)
 
 
-def _pattern(line: str, path: pathlib.Path) -> re.Pattern[str]:
+def _pattern(line: str, path: pathlib.Path) -> str:
     pattern, _, reason = line.partition(' ')
     if not reason.strip():
         raise ValueError(f'{path}: no reason is given for {pattern}')
-    return re.compile(pattern)
+    re.compile(pattern)
+    return pattern
 
 
 def of_tests(tests: Iterable[dict[str, str]],
-             explanations: Explanations) -> Outcome:
+             explanations: Patterns) -> Outcome:
     """Count tests, as subunit_json.py tells them.
 
     A skip that nothing explains is a failure, and so is a test that began
