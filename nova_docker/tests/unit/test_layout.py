@@ -29,8 +29,8 @@ _LAYERS = (
     {'driver'},
     {'instances', 'startup'},
     {'console', 'health', 'images', 'network', 'resources', 'volumes'},
-    {'spec', 'engine', 'privsep'},
-    {'names', 'settings', 'validator'},
+    {'spec', 'engine', 'privsep', 'validator'},
+    {'names', 'settings'},
     {'conf', 'errors'},
 )
 
