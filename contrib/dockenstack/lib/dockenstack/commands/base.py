@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import pathlib
 import sys
 from collections.abc import Iterator
 
@@ -24,6 +25,9 @@ from dockenstack.settings import Home
 EPILOG = """\
 The state is in /var/lib/dockenstack; the environment variable
 DOCKENSTACK_HOME moves it."""
+
+
+LOCK = pathlib.Path('/run/lock/dockenstack.lock')
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -44,8 +48,8 @@ def alone(home: Home) -> Iterator[None]:
 
     The lock goes with the process: a killed command leaves none.
     """
-    lock = open('/run/lock/dockenstack.lock', 'w')
-    with lock:
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open('w') as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

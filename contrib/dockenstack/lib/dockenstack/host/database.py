@@ -21,6 +21,7 @@ from dockenstack import ready
 from dockenstack import shell
 from dockenstack.host import users
 from dockenstack.service import Service
+from dockenstack.service import Supervisor
 from dockenstack.settings import SERVICE_USER
 from dockenstack.settings import Home
 
@@ -86,16 +87,17 @@ def prepare(home: Home) -> None:
     draft.rename(directory(home))
 
 
-def query(home: Home, statements: str) -> None:
-    """Run SQL as the database's administrator."""
+def query(home: Home, statements: str) -> str:
+    """Run SQL as the database's administrator, and give the rows."""
     done = subprocess.run(
         ['mariadb', '--no-defaults', f'--socket={socket(home)}',
-         f'--user={SERVICE_USER}'],
+         f'--user={SERVICE_USER}', '--skip-column-names'],
         input=statements, text=True, capture_output=True,
         user=SERVICE_USER, group=users.group_id(), extra_groups=[],
         env={'PATH': os.environ['PATH'], 'HOME': '/nonexistent'})
     if done.returncode:
         raise shell.Failure(f'MariaDB: {done.stderr.strip()}')
+    return done.stdout
 
 
 def allow(home: Home) -> None:
@@ -111,3 +113,12 @@ def allow(home: Home) -> None:
 def recreate(home: Home, database: str) -> None:
     query(home, f'DROP DATABASE IF EXISTS {database};'
                 f'CREATE DATABASE {database};')
+
+
+def instances(home: Home, supervisor: Supervisor) -> set[str]:
+    """The servers that this cloud has."""
+    if not directory(home).exists():
+        return set()
+    supervisor.ensure(service(home))
+    return set(query(home, 'SELECT uuid FROM nova.instances '
+                           'WHERE deleted = 0').split())

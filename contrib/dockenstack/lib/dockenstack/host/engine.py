@@ -126,6 +126,15 @@ def instance_containers(uuids: set[str]) -> list[str]:
             if each['Labels'].get(INSTANCE_LABEL) in uuids]
 
 
+def stop(container: str) -> None:
+    """Stop a container; its files stay."""
+    ask('POST', f'/containers/{container}/stop?t=10')
+
+
+def remove(container: str) -> None:
+    ask('DELETE', f'/containers/{container}?force=1&v=1')
+
+
 def _configure(home: Home) -> None:
     shell.write(home.etc / 'docker.json', json.dumps({
         'hosts': [f'unix://{DEFAULT_SOCKET}'],

@@ -55,6 +55,10 @@ def unmount(home: Home) -> None:
         shell.run('umount', '--lazy', mount)
 
 
+def machine_has_it() -> bool:
+    return _serves(MACHINES_OWN)
+
+
 def _serves(mount: pathlib.Path) -> bool:
     try:
         return os.path.ismount(mount) and bool(

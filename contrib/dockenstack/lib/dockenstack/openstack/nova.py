@@ -36,6 +36,10 @@ PACKAGES = ('sudo', 'iproute2', 'ethtool', 'zstd')
 SCHEMAS = ('nova_api', 'nova_cell0', 'nova')
 PRIVSEP_CONTEXTS = ('nova_sys_admin', 'privsep_osbrick',
                     'vif_plug_ovs_privileged', 'docker_network_privileged')
+FILTERS = ('ComputeFilter', 'ComputeCapabilitiesFilter',
+           'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
+           'ServerGroupAffinityFilter', 'SameHostFilter',
+           'DifferentHostFilter')
 FAKE_HOST = 'fake'
 
 
@@ -62,16 +66,13 @@ def configure(home: Home) -> None:
         'database': common.pool(home, 'nova'),
         'api_database': common.pool(home, 'nova_api'),
         # Validation of responses as errors breaks an API of Nova 34.
-        'api': {'response_validation': 'warn', 'auth_strategy': 'keystone'},
+        'api': {'response_validation': 'warn', 'auth_strategy': 'keystone',
+                'enable_instance_password': False},
         'conductor': {'workers': 1},
         'scheduler': {'workers': 1},
         'quota': {'instances': 60, 'cores': 120, 'ram': 65536,
                   'server_groups': 50},
-        'filter_scheduler': {'enabled_filters': ','.join((
-            'ComputeFilter', 'ComputeCapabilitiesFilter',
-            'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
-            'ServerGroupAffinityFilter', 'SameHostFilter',
-            'DifferentHostFilter'))},
+        'filter_scheduler': {'enabled_filters': ','.join(FILTERS)},
     })
 
 

@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The configuration with which Tempest judges this cloud."""
+
+import pathlib
+from typing import NamedTuple
+
+from dockenstack import ini
+from dockenstack import settings
+from dockenstack.openstack import nova
+from dockenstack.settings import Home
+
+
+class Feature(NamedTuple):
+    """Whether Tempest shall test something of the compute service, and why."""
+
+    name: str
+    enabled: bool
+    reason: str
+
+
+FEATURES = (
+    Feature('console_output', True, 'the end of the container\'s log'),
+    Feature('interface_attach', True, 'while the container runs'),
+    Feature('metadata_service', True, 'at 169.254.169.254, by Neutron'),
+    Feature('pause', True, 'the control group is frozen'),
+    Feature('snapshot', True, 'the container is committed and uploaded'),
+    Feature('disk_config', True, 'the API takes it; there is no partition'),
+    Feature('hostname_fqdn_sanitization', True, 'Nova does it'),
+    Feature('attach_encrypted_volume', False, 'volumes come later'),
+    Feature('swap_volume', False, 'volumes come later'),
+    Feature('volume_multiattach', False, 'volumes come later'),
+    Feature('ide_bus', False, 'a container has no bus'),
+    Feature('change_password', False, 'not yet in the driver'),
+    Feature('enable_instance_password', False, 'no password is ever set'),
+    Feature('config_drive', False, 'not yet in the driver'),
+    Feature('personality', False, 'gone from Nova\'s API'),
+    Feature('rescue', False, 'not yet in the driver'),
+    Feature('stable_rescue', False, 'not yet in the driver'),
+    Feature('resize', False, 'not yet in the driver'),
+    Feature('cold_migration', False, 'not yet in the driver'),
+    Feature('shelve', False, 'not yet in the driver'),
+    Feature('shelve_migrate', False, 'not yet in the driver'),
+    Feature('suspend', False, 'not yet in the driver'),
+    Feature('live_migration', False, 'not yet in the driver'),
+    Feature('serial_console', False, 'not yet in the driver'),
+    Feature('vnc_console', False, 'a container has no screen'),
+    Feature('spice_console', False, 'a container has no screen'),
+)
+
+
+def workspace(home: Home) -> pathlib.Path:
+    return home.root / 'tempest'
+
+
+def configure(home: Home, found: dict[str, str]) -> pathlib.Path:
+    """Write tempest.conf; `found` has the ids of image, flavors, network."""
+    place = workspace(home)
+    image = {'img_disk_format': 'raw', 'img_container_format': 'docker',
+             'dhcp_client': ''}
+    return ini.write(place / 'etc' / 'tempest.conf', {
+        'DEFAULT': {'log_dir': place / 'logs', 'debug': True},
+        'oslo_concurrency': {'lock_path': place / 'locks'},
+        'auth': {'use_dynamic_credentials': True,
+                 'create_isolated_networks': True,
+                 'admin_username': 'admin',
+                 'admin_password': home.password('admin'),
+                 'admin_project_name': 'admin',
+                 'admin_domain_name': 'Default'},
+        'identity': {'auth_version': 'v3', 'region': settings.REGION,
+                     'uri_v3': settings.url('keystone') + '/v3'},
+        'service_available': {'nova': True, 'neutron': True, 'glance': True,
+                              'cinder': False, 'swift': False},
+        'compute': {'image_ref': found['image'],
+                    'image_ref_alt': found['image'],
+                    'flavor_ref': found['flavor'],
+                    'flavor_ref_alt': found['flavor_alt'],
+                    'fixed_network_name': 'private',
+                    'min_compute_nodes': 1, 'max_microversion': 'latest',
+                    'hypervisor_type': 'docker',
+                    'build_interval': 1, 'build_timeout': 180},
+        'compute-feature-enabled': {
+            **{feature.name: feature.enabled for feature in FEATURES},
+            'scheduler_enabled_filters': ','.join(nova.FILTERS)},
+        'network': {'public_network_id': found['public'],
+                    'floating_network_name': 'public',
+                    'project_network_cidr': '10.100.0.0/16',
+                    'build_interval': 1},
+        'network-feature-enabled': {'ipv6': False, 'port_security': True},
+        'image': {'build_interval': 1, 'disk_formats': 'raw',
+                  'container_formats': 'docker'},
+        'validation': {'run_validation': True, 'connect_method': 'floating',
+                       'image_ssh_user': 'root', 'image_alt_ssh_user': 'root',
+                       'auth_method': 'keypair', 'ssh_timeout': 120,
+                       'ping_timeout': 120, 'network_for_ssh': 'public'},
+        'scenario': image,
+    })
