@@ -97,7 +97,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def tail(log: pathlib.Path, lines: int = 40) -> str:
+def tail(log: pathlib.Path, lines: int = 100) -> str:
     """The last lines of a log, each indented."""
     if not log.exists():
         return ''

@@ -34,5 +34,5 @@ class SampleConfigurationTestCase(base.BaseTestCase):
         self.assertEqual(
             pathlib.Path(output).read_text(),
             (_ETC / 'nova-docker.conf.sample').read_text(),
-            'Run: oslo-config-generator --config-file '
+            'Run: PYTHONPATH=. oslo-config-generator --config-file '
             'etc/nova/nova-docker-config-generator.conf')
