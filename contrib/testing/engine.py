@@ -86,7 +86,6 @@ class Engine:
             return
         with contextlib.suppress(RuntimeError), self._started(env):
             pass
-        self._wipe()
 
     @contextlib.contextmanager
     def _started(self, env: dict[str, str]) -> Iterator[None]:
@@ -95,16 +94,17 @@ class Engine:
         self._pidfile.unlink(missing_ok=True)
         # Or it would take the configuration of this machine's own.
         self._settings.write_text('{}')
-        with self._log.open('ab') as output, process.started(
-                self._command(), output.fileno(), env=env,
-                cwd=self._root) as daemon:
-            try:
+        try:
+            with self._log.open('ab') as output, process.started(
+                    self._command(), output.fileno(), env=env,
+                    cwd=self._root) as daemon:
                 self._wait(daemon)
-                yield
-            finally:
-                if daemon.poll() is None:
+                try:
+                    yield
+                finally:
                     self._remove_containers()
-        self._wipe()
+        finally:
+            self._wipe()
 
     def _command(self) -> list[str]:
         return [
