@@ -201,7 +201,8 @@ class Engine:
             client = self._calls
             answer = client._get(
                 client._url('/events'), stream=True, timeout=self._timeout,
-                params={'since': int(since), 'filters': json.dumps(filters)})
+                params={'since': f'{since:.6f}',
+                        'filters': json.dumps(filters)})
             client._raise_for_status(answer)
             return EventStream(answer)
 

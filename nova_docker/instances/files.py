@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import http
 import io
 import tarfile
 
@@ -30,11 +31,23 @@ def find(engine: client.Engine, name: str,
 
     :raises EngineNotFound: if that is nothing
     """
-    found = engine.stat(name, path)
+    found = _stat(engine, name, path)
     if found.link_target:
         # The engine has followed every link already, inside the container.
-        path, found = found.link_target, engine.stat(name, found.link_target)
+        path, found = found.link_target, _stat(engine, name,
+                                               found.link_target)
     return path, found
+
+
+def _stat(engine: client.Engine, name: str, path: str) -> client.FileStat:
+    try:
+        return engine.stat(name, path)
+    except errors.EngineError as error:
+        # So the engine says, without a word, that a path leads through a
+        # file or round in circles.
+        if error.status != http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        raise errors.EngineNotFound(f'{path} leads nowhere', 404) from error
 
 
 def read(engine: client.Engine, name: str, path: str) -> str:

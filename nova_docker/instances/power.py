@@ -50,10 +50,13 @@ class Power:
 
         :raises InstancePowerOnFailure: with the engine's reason
         """
+        name = names.workload(instance.uuid)
+        # Without one this says so; what the start misses is something else.
+        self._engine.container(name)
         self._network.ensure(instance, network_info)
         try:
-            self._engine.start(names.workload(instance.uuid))
-        except (errors.EngineNotFound, errors.EngineUnavailable):
+            self._engine.start(name)
+        except errors.EngineUnavailable:
             raise
         except errors.EngineError as error:
             raise exception.InstancePowerOnFailure(

@@ -21,6 +21,7 @@ import os
 import pathlib
 import tarfile
 from typing import Any
+from unittest import mock
 import uuid
 
 from nova import objects
@@ -29,7 +30,9 @@ from oslo_serialization import jsonutils
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import names
+from nova_docker.network import connection
 from nova_docker.network import sandbox
+from nova_docker.network import wiring
 from nova_docker import resources
 from nova_docker import spec
 from nova_docker.tests import base
@@ -112,6 +115,9 @@ class EngineTestCase(base.TestCase):
             self.fail(f'These tests need a static {_BUSYBOX}: install '
                       "Debian's package busybox-static.")
         self.boxes = sandbox.Sandbox(self.engine, None)
+        # The tests on it have no ports, so there is nothing to be wired.
+        self.network = connection.Connection(
+            self.boxes, mock.create_autospec(wiring.Wiring, instance=True))
 
     def make_image(self, *entries: Entry,
                    changes: Sequence[str] = ('CMD ["/bin/sh"]',)) -> str:

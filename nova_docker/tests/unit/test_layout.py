@@ -43,7 +43,7 @@ def _modules() -> Iterator[pathlib.Path]:
 
 def _imports(path: pathlib.Path) -> set[str]:
     """Full names of what a module imports, at its top or in a function."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found.update(each.name for each in node.names)
