@@ -82,7 +82,7 @@ def of_tests(tests: Iterable[dict[str, str]],
                 f'{name} (skipped, and not explained: {test["reason"]})')
         else:
             outcome.failed.append(f'{name} ({status})')
-    if not outcome.passed and not outcome.failed:
+    if not (outcome.passed or outcome.failed):
         outcome.failed.append('no test ran')
     return outcome
 

@@ -1,0 +1,88 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What contrib/test makes of the results of tests."""
+
+import importlib.util
+import pathlib
+from types import ModuleType
+
+from oslotest import base
+
+import nova_docker
+
+_SOURCE = pathlib.Path(nova_docker.__file__).parents[1]
+
+
+def _load() -> ModuleType:
+    path = _SOURCE / 'contrib' / 'testing' / 'outcome.py'
+    spec = importlib.util.spec_from_file_location('outcome', path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _test(name: str, status: str) -> dict[str, str]:
+    return {'id': name, 'status': status, 'reason': 'it rains'}
+
+
+class OutcomeTestCase(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.outcome = _load()
+        path = self.create_tempfiles([('skips', (
+            '# why\n\na\\.Slow\\..* Takes a day.\n'))])[0]
+        self.skips = self.outcome.Patterns(pathlib.Path(path))
+
+    def test_a_stage_passes_with_passed_and_explained_tests(self) -> None:
+        result = self.outcome.of_tests(
+            [_test('a.Quick.one', 'success'), _test('a.Slow.one', 'skip')],
+            self.skips)
+        self.assertTrue(result.ok)
+        self.assertEqual((1, [], 1),
+                         (result.passed, result.failed, result.skipped))
+
+    def test_an_unexplained_skip_fails(self) -> None:
+        result = self.outcome.of_tests(
+            [_test('a.Quick.one', 'success'), _test('a.Quick.two', 'skip')],
+            self.skips)
+        self.assertFalse(result.ok)
+        self.assertEqual(
+            ['a.Quick.two (skipped, and not explained: it rains)'],
+            result.failed)
+
+    def test_a_test_that_did_not_end_fails(self) -> None:
+        result = self.outcome.of_tests(
+            [_test('a.Quick.one', 'inprogress')], self.skips)
+        self.assertEqual(['a.Quick.one (inprogress)'], result.failed)
+
+    def test_no_test_is_a_failure(self) -> None:
+        self.assertEqual(['no test ran'],
+                         self.outcome.of_tests([], self.skips).failed)
+
+    def test_every_skip_is_a_failure_of_a_stage(self) -> None:
+        result = self.outcome.of_tests(
+            [_test('a.Slow.one', 'skip')], self.skips)
+        self.assertFalse(result.ok)
+
+    def test_a_reason_is_needed(self) -> None:
+        path = self.create_tempfiles([('bare', 'a\\.Slow\n')])[0]
+        self.assertRaises(ValueError, self.outcome.Patterns,
+                          pathlib.Path(path))
+
+    def test_the_last_line_counts(self) -> None:
+        table = self.outcome.table({
+            'unit': self.outcome.Outcome(passed=3, skipped=1, seconds=1.5),
+            'cloud': self.outcome.Outcome(passed=2, failed=['it'])})
+        self.assertEqual('5 passed, 1 failed, 1 skipped',
+                         table.splitlines()[-1])
