@@ -41,7 +41,7 @@ _BUSYBOX = pathlib.Path('/bin/busybox')
 #: The busybox programs that the tests' images have.
 _APPLETS = ('cat', 'chmod', 'dd', 'echo', 'env', 'head', 'hostname', 'id',
             'kill', 'ls', 'mkdir', 'nproc', 'printf', 'pwd', 'sh', 'sleep',
-            'stat', 'stty', 'sync', 'tail', 'touch', 'true', 'tty', 'wc',
+            'stat', 'stty', 'sync', 'tail', 'touch', 'tr', 'true', 'tty', 'wc',
             'yes')
 
 
