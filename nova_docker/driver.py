@@ -129,7 +129,7 @@ class DockerDriver(driver.ComputeDriver):
     # What is here
 
     def list_instances(self) -> list[str]:
-        return self._query.uuids()
+        return self._query.names()
 
     def list_instance_uuids(self) -> list[str]:
         return self._query.uuids()

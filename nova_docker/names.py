@@ -28,6 +28,7 @@ from nova import objects
 #: Every label of ours begins like this.
 LABEL_PREFIX = 'org.openstack.nova.'
 UUID = LABEL_PREFIX + 'uuid'
+NAME = LABEL_PREFIX + 'name'
 ROLE = LABEL_PREFIX + 'role'
 PROJECT = LABEL_PREFIX + 'project'
 IMAGE = LABEL_PREFIX + 'image'
@@ -80,6 +81,7 @@ def labels(instance: objects.Instance, role: Role) -> dict[str, str]:
     """Return the labels of one of an instance's containers."""
     return {
         UUID: instance.uuid,
+        NAME: instance.name,
         ROLE: role.value,
         PROJECT: instance.project_id or '',
         IMAGE: instance.image_ref or '',

@@ -94,7 +94,9 @@ def sandbox(instance: objects.Instance, image: str,
             'ReadonlyRootfs': True,
             'CapDrop': ['ALL'],
             'SecurityOpt': ['no-new-privileges'],
-            'PidsLimit': 1,
+            # For the sleeper itself 1 would do, but not for the runtime that
+            # starts it in the same cgroup with threads of its own.
+            'PidsLimit': 64,
             'LogConfig': {'Type': 'none'},
         },
     }

@@ -94,8 +94,7 @@ class Snapshot:
         reference = names.snapshot_reference(image_id)
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
         try:
-            self._engine.commit(names.workload(instance.uuid), reference,
-                                pause=True, changes=(_MARK,))
+            self._commit(instance, reference)
             update_task_state(
                 task_state=task_states.IMAGE_UPLOADING,
                 expected_state=task_states.IMAGE_PENDING_UPLOAD)
@@ -108,6 +107,14 @@ class Snapshot:
         for image in self._engine.images(names.snapshot_reference('*')):
             for reference in image['RepoTags']:
                 self._discard(reference)
+
+    def _commit(self, instance: objects.Instance, reference: str) -> None:
+        try:
+            self._engine.commit(names.workload(instance.uuid), reference,
+                                pause=True, changes=(_MARK,))
+        except errors.EngineNotFound as error:
+            raise exception.InstanceNotRunning(
+                instance_id=instance.uuid) from error
 
     def _upload(self, context: nova_context.RequestContext,
                 instance: objects.Instance, image_id: str,

@@ -105,7 +105,7 @@ def _add_disk(found: diagnostics.Diagnostics,
 
 def _add_interfaces(found: diagnostics.Diagnostics,
                     instance: objects.Instance) -> None:
-    for port in instance.get_network_info():
+    for port in instance.get_network_info() or ():
         counters = _NETWORK / vif.host_name(port) / 'statistics'
         figures = {
             ours: int((counters / kernels).read_text())

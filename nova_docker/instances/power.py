@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from nova.compute import power_state
 from nova.compute import utils as compute_utils
 from nova.network import model
 from oslo_log import log as logging
@@ -23,6 +24,7 @@ from nova import objects
 from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.instances import query
 from nova_docker import names
 from nova_docker.network import connection
 from nova_docker import spec
@@ -101,9 +103,15 @@ class Power:
             default=CONF.shutdown_timeout))
 
     def pause(self, instance: objects.Instance) -> None:
-        """Freeze the workload's processes."""
-        self._engine.pause(names.workload(instance.uuid))
+        """Freeze the workload's processes; frozen ones stay so."""
+        if self._state(instance) != power_state.PAUSED:
+            self._engine.pause(names.workload(instance.uuid))
 
     def unpause(self, instance: objects.Instance) -> None:
-        """Thaw the workload's processes."""
-        self._engine.unpause(names.workload(instance.uuid))
+        """Thaw the workload's processes; running ones stay so."""
+        if self._state(instance) == power_state.PAUSED:
+            self._engine.unpause(names.workload(instance.uuid))
+
+    def _state(self, instance: objects.Instance) -> int:
+        return query.state_of(
+            self._engine.container(names.workload(instance.uuid)))

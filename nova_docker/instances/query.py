@@ -49,14 +49,20 @@ class Query:
         self._engine = engine
 
     def uuids(self) -> list[str]:
-        """Return the instances of which anything is on this engine.
+        """Return the uuids of the instances that are here.
 
         One that has only a sandbox is half built or half gone: Nova must
         see it to clean it up.
         """
-        containers = self._engine.containers([names.UUID])
-        return sorted({container['Labels'][names.UUID]
-                       for container in containers})
+        return self._labels(names.UUID)
+
+    def names(self) -> list[str]:
+        """Return Nova's names of the instances that are here."""
+        return self._labels(names.NAME)
+
+    def _labels(self, label: str) -> list[str]:
+        return sorted({container['Labels'][label]
+                       for container in self._engine.containers([label])})
 
     def workloads(self) -> dict[str, int]:
         """Return the uuid and power state of every workload."""

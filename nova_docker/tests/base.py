@@ -50,7 +50,7 @@ def make_instance(flavor: objects.Flavor | None = None,
     :param fields: of the instance; they win over the defaults
     """
     instance = objects.Instance(**{
-        'uuid': str(uuid.uuid4()), 'hostname': 'server',
+        'id': 1, 'uuid': str(uuid.uuid4()), 'hostname': 'server',
         'display_name': 'server', 'project_id': 'project', 'user_id': 'user',
         'image_ref': str(uuid.uuid4()), 'key_data': None, 'key_name': None,
         'metadata': {}, 'system_metadata': {}, 'launched_at': None,

@@ -136,7 +136,7 @@ class SnapshotTest(base.TestCase):
     def test_the_first_failure_is_the_one_told(self) -> None:
         self.engine.commit.side_effect = errors.EngineNotFound('no container')
         self.engine.remove_image.side_effect = errors.EngineUnavailable('')
-        self.assertRaises(errors.EngineNotFound, self.snapshot)
+        self.assertRaises(exception.InstanceNotRunning, self.snapshot)
 
     def test_leftovers_of_a_killed_process_go(self) -> None:
         self.engine.images.return_value = [{'RepoTags': [REFERENCE]}]
