@@ -1,0 +1,119 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A server as its owner sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from nova_docker.tests.cloud import clouds
+
+
+class Server:
+    """What an owner does with a server, and waits for.
+
+    :param uuid: of a server in the demo project
+    """
+
+    def __init__(self, uuid: str) -> None:
+        self.id = uuid
+        self._compute = clouds.connection('demo').compute
+
+    def show(self) -> Any:
+        return self._compute.get_server(self.id)
+
+    def wait_for(self, *wanted: str,
+                 seconds: float = clouds.PATIENCE) -> Any:
+        """Return the server once it is at rest in one of these states."""
+        def reached() -> Any:
+            seen = self.show()
+            if seen.status == 'ERROR' and 'ERROR' not in wanted:
+                raise AssertionError(f'ERROR: {seen.fault}')
+            return seen if (seen.status in wanted
+                            and not seen.task_state) else None
+        return clouds.wait_until(
+            reached, f'{self.id} is {" or ".join(wanted)}', seconds)
+
+    def fault(self) -> str:
+        """Return the sentence that tells why the server is in ERROR."""
+        return str(self.wait_for('ERROR').fault['message'])
+
+    def addresses(self) -> list[str]:
+        """Return its fixed addresses, in the order of its networks."""
+        return [each['addr'] for network in self.show().addresses.values()
+                for each in network if each['OS-EXT-IPS:type'] == 'fixed']
+
+    def ports(self) -> list[Any]:
+        network = clouds.connection('demo').network
+        return list(network.ports(device_id=self.id))
+
+    def console(self) -> str:
+        output = self._compute.get_server_console_output(self.id)['output']
+        return str(output).replace('\r\n', '\n')
+
+    def wait_for_console(self, text: str) -> str:
+        """Return the console log once it shows a text."""
+        def said() -> str:
+            everything = self.console()
+            return everything if text in everything else ''
+        return str(clouds.wait_until(
+            said, f'"{text}" on the console of {self.id}'))
+
+    def printed(self) -> str:
+        """Return all that a server says whose command ends by itself."""
+        self.wait_for('SHUTOFF')
+        return self.console().strip()
+
+    def start(self) -> None:
+        self._compute.start_server(self.id)
+        self.wait_for('ACTIVE')
+
+    def stop(self) -> None:
+        self._compute.stop_server(self.id)
+        self.wait_for('SHUTOFF')
+
+    def pause(self) -> None:
+        self._compute.pause_server(self.id)
+        self.wait_for('PAUSED')
+
+    def unpause(self) -> None:
+        self._compute.unpause_server(self.id)
+        self.wait_for('ACTIVE')
+
+    def reboot(self, kind: str) -> None:
+        """Reboot it; its status alone would not tell of a failure.
+
+        :param kind: SOFT or HARD
+        """
+        before = {action.request_id for action in self.actions('reboot')}
+        self._compute.reboot_server(self.id, kind)
+        clouds.wait_until(
+            lambda: self._ended('reboot', before), 'the reboot ended')
+        self.wait_for('ACTIVE')
+
+    def _ended(self, name: str, before: Iterable[str]) -> bool:
+        new = [action for action in self.actions(name)
+               if action.request_id not in before]
+        return any(self.results(action) for action in new)
+
+    def actions(self, name: str) -> list[Any]:
+        """Return the actions of a name on this server, the latest first."""
+        return [action for action in self._compute.server_actions(self.id)
+                if action.action == name]
+
+    def results(self, action: Any) -> list[str]:
+        """Return how each ended event of an action ended."""
+        detailed = self._compute.get_server_action(action.request_id, self.id)
+        return [event['result'] for event in detailed.events or []
+                if event['result']]

@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What an operator, or a power cut, does to the cloud's services."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+from typing import Any
+
+from nova_docker.tests.cloud import clouds
+
+_UP = pathlib.Path(__file__).resolve().parents[3] / 'contrib/dockenstack/up'
+#: Seconds in which ``up`` repairs what died.
+_REPAIR = 600
+
+
+def _record(service: str) -> pathlib.Path:
+    return clouds.home() / 'run' / f'{service}.json'
+
+
+def is_ours(service: str) -> bool:
+    """Tell whether dockenstack started a service, which may be killed."""
+    return _record(service).exists()
+
+
+def kill(service: str) -> None:
+    """End a service's main process as a crash would."""
+    pid = int(json.loads(_record(service).read_text())['pid'])
+    os.kill(pid, signal.SIGKILL)
+    clouds.wait_until(lambda: _is_gone(pid), f'{service} is dead')
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        stat = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(')')[2].split()[0] in 'ZX'
+
+
+def up() -> None:
+    """Bring up again whatever died."""
+    ran = subprocess.run([_UP], check=False, text=True, timeout=_REPAIR,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT)
+    if ran.returncode:
+        raise AssertionError(f'{_UP} failed:\n{ran.stdout}')
+
+
+def compute_service() -> Any:
+    """Return the docker host's compute service, as operators see it."""
+    [service] = [each for each in clouds.connection('admin').compute.services(
+        binary='nova-compute') if each.host == 'dockenstack']
+    return service
+
+
+def host_traits() -> list[str]:
+    """Return what Placement says that the docker host can do."""
+    placement = clouds.connection('admin').placement
+    [provider] = placement.get(
+        '/resource_providers?name=dockenstack').json()['resource_providers']
+    answer = placement.get(f'/resource_providers/{provider["uuid"]}/traits',
+                           microversion='1.6')
+    return list(answer.json()['traits'])

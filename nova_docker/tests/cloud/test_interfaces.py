@@ -1,0 +1,147 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A second network interface, added to a server and taken away again."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from nova_docker.tests.cloud import base
+from nova_docker.tests.cloud import clouds
+from nova_docker.tests.cloud import guests
+from nova_docker.tests.cloud import host
+from nova_docker.tests.cloud import servers
+
+
+class InterfaceTestCase(base.CloudTestCase):
+    """One server with a peer on a second network."""
+
+    server: ClassVar[servers.Server]
+    guest: ClassVar[guests.Guest]
+    peer: ClassVar[servers.Server]
+    network: ClassVar[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.network = cls.shared.network('10.91.0.0/24', gateway_ip=None)
+        cls.server = cls.shared.server('ssh', wait=())
+        cls.peer = cls.shared.server(network=cls.network)
+        cls.server.wait_for('ACTIVE')
+        cls.guest = cls.shared.login(cls.server)
+
+    def _attach(self) -> str:
+        """Attach an interface and return its address."""
+        port = clouds.connection('demo').compute.create_server_interface(
+            self.server.id, net_id=self.network)
+        self.addCleanup(self._detach, port.port_id)
+        self.server.wait_for('ACTIVE', 'SHUTOFF')
+        return str(port.fixed_ips[0]['ip_address'])
+
+    def _detach(self, port_id: str) -> None:
+        clouds.connection('demo').compute.delete_server_interface(
+            port_id, server=self.server.id, ignore_missing=True)
+        clouds.wait_until(
+            lambda: len(self.server.ports()) == 1, 'it is detached')
+        clouds.wait_until(
+            lambda: len(host.switch_ports(self.server.id)) == 1,
+            'it is off the switch')
+        self.assertFalse([link for link in host.links()
+                          if link.endswith(port_id[:11])])
+
+    def _port_of(self, address: str) -> str:
+        [port] = [port.id for port in self.server.ports()
+                  if port.fixed_ips[0]['ip_address'] == address]
+        return str(port)
+
+    def _inside(self) -> str:
+        return self.guest.run('ip -o -4 address show')
+
+    def _assert_reaches_peer(self) -> None:
+        self.guest.run(f'ping -c 1 -w 60 {self.peer.addresses()[0]}')
+
+    def test_attach_and_detach(self) -> None:
+        address = self._attach()
+        self.assertIn(f'eth1    inet {address}/24', self._inside())
+        self.assertIn(address, self.server.addresses())
+        self._assert_reaches_peer()
+        self._detach(self._port_of(address))
+        self.assertNotIn('eth1', self._inside())
+        self.assertNotIn(address, self.server.addresses())
+
+    def test_it_survives_a_reboot(self) -> None:
+        address = self._attach()
+        self.server.reboot('HARD')
+        self.guest.again()
+        self.assertIn(f'eth1    inet {address}/24', self._inside())
+        self._assert_reaches_peer()
+
+    def test_attach_while_stopped(self) -> None:
+        self.server.stop()
+        address = self._attach()
+        self.server.start()
+        self.guest.again()
+        self.assertIn(f'eth1    inet {address}/24', self._inside())
+        self._assert_reaches_peer()
+
+    def test_detach_while_stopped(self) -> None:
+        address = self._attach()
+        self.assertIn(address, self._inside())
+        self.server.stop()
+        self._detach(self._port_of(address))
+        self.server.start()
+        self.guest.again()
+        self.assertNotIn('eth1', self._inside())
+
+    def test_an_attached_port_goes_with_its_server(self) -> None:
+        short = self.make.server()
+        clouds.connection('demo').compute.create_server_interface(
+            short.id, net_id=self.network)
+        short.wait_for('ACTIVE')
+        self.assertEqual(2, len(host.switch_ports(short.id)))
+        self.make.delete(short)
+
+
+class NamesTestCase(base.CloudTestCase):
+    """The name servers that a container is given are its subnet's."""
+
+    def _resolv_conf(self, **network: str) -> list[str]:
+        shown = self.make.prints('cat /etc/resolv.conf', **network)
+        return [line.split()[1] for line in shown.splitlines()
+                if line.startswith('nameserver')]
+
+    def test_of_its_subnet(self) -> None:
+        network = self.make.network(
+            '10.92.0.0/24', dns_nameservers=['192.0.2.53', '192.0.2.54'])
+        self.assertEqual(['192.0.2.53', '192.0.2.54'],
+                         self._resolv_conf(network=network))
+
+    def test_of_its_subnets_dhcp(self) -> None:
+        network = clouds.network_id('private')
+        [dhcp] = clouds.connection('admin').network.ports(
+            network_id=network, device_owner='network:dhcp')
+        self.assertEqual([dhcp.fixed_ips[0]['ip_address']],
+                         self._resolv_conf())
+
+    def test_never_the_hosts(self) -> None:
+        network = self.make.network(
+            '10.92.1.0/24', dns_nameservers=['0.0.0.0'])
+        self.assertEqual(['127.0.0.1'], self._resolv_conf(network=network))
+
+    def test_metadata_without_a_router(self) -> None:
+        network = self.make.network('10.92.2.0/24', gateway_ip=None)
+        shown = self.make.prints(
+            'for i in 1 2 3 4 5 6 7 8 9; do '
+            'wget -T 10 -qO- http://169.254.169.254/latest/meta-data/'
+            'local-ipv4 && exit; done', network=network)
+        self.assertTrue(shown.startswith('10.92.2.'), shown)

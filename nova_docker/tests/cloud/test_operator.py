@@ -1,0 +1,142 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A crash of nova-compute or of the engine loses no server."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from nova_docker import names
+from nova_docker.tests.cloud import archives
+from nova_docker.tests.cloud import base
+from nova_docker.tests.cloud import clouds
+from nova_docker.tests.cloud import guests
+from nova_docker.tests.cloud import host
+from nova_docker.tests.cloud import servers
+from nova_docker.tests.cloud import services
+
+#: A service that takes its time to end.
+_SLOW = 'trap "sleep 6; echo bye; exit 0" TERM; echo ready; cat'
+
+
+class OperatorTestCase(base.CloudTestCase):
+    """Two servers with data, one of them stopped."""
+
+    alone = True
+
+    running: ClassVar[servers.Server]
+    stopped: ClassVar[servers.Server]
+    guest: ClassVar[guests.Guest]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        # Whatever a test leaves dead must not stay so for the next class.
+        cls.addClassCleanup(services.up)
+        cls.running = cls.shared.server('ssh', wait=())
+        cls.stopped = cls.shared.server()
+        cls.stopped.stop()
+        cls.running.wait_for('ACTIVE')
+        cls.guest = cls.shared.login(cls.running)
+        cls.guest.run('echo precious > /root/data; sync')
+
+    def _assert_all_work(self) -> None:
+        """Both servers are as they were, and take orders."""
+        self.stopped.wait_for('SHUTOFF')
+        self.stopped.start()
+        self.stopped.stop()
+        self.running.wait_for('ACTIVE')
+        self.running.reboot('HARD')
+        self.assertEqual('precious', self.guest.again().run('cat /root/data'))
+        self.make.server(wait=('ACTIVE',))
+
+
+class ComputeTestCase(OperatorTestCase):
+    def test_killed_while_servers_run(self) -> None:
+        before = host.workload(self.running.id)['State']
+        services.kill('nova-compute')
+        self.assertEqual('precious', self.guest.run('cat /root/data'))
+        services.up()
+        self.assertEqual('precious', self.guest.run('cat /root/data'))
+        self.assertEqual(before, host.workload(self.running.id)['State'])
+        self._assert_all_work()
+
+    def test_killed_while_one_boots(self) -> None:
+        """Nova's rule for what was half built is ERROR; it can be deleted."""
+        half = self.make.server(wait=())
+        clouds.wait_until(lambda: host.containers(half.id), 'it has begun')
+        services.kill('nova-compute')
+        services.up()
+        half.wait_for('ACTIVE', 'ERROR')
+        self.make.delete(half)
+        self._assert_all_work()
+
+    def test_killed_while_it_makes_an_image(self) -> None:
+        self.guest.run('dd if=/dev/urandom of=/root/large bs=1M count=150')
+        image_id = self.make.begin_snapshot(self.running)
+        reference = names.snapshot_reference(image_id)
+        clouds.wait_until(lambda: reference in host.tags(), 'it has begun')
+        services.kill('nova-compute')
+        services.up()
+        self.running.wait_for('ACTIVE')
+        self.assertNotIn(reference, host.tags())
+        self.guest.run('rm /root/large')
+        self._assert_all_work()
+
+    def test_killed_while_it_stops_and_deletes(self) -> None:
+        slow = self.make.server(metadata={
+            'docker:command': f"sh -c '{_SLOW}'", 'docker:tty': 'no'})
+        doomed = self.make.server()
+        compute = clouds.connection('demo').compute
+        compute.stop_server(slow.id)
+        compute.delete_server(doomed.id)
+        services.kill('nova-compute')
+        services.up()
+        slow.wait_for('SHUTOFF')
+        self.make.delete(doomed)
+        self._assert_all_work()
+
+    def test_a_server_that_ended_meanwhile(self) -> None:
+        image_id = self.make.image(archives.busybox(['sleep', '20']))
+        brief = self.make.server(image_id, wait=('ACTIVE',))
+        services.kill('nova-compute')
+        clouds.wait_until(
+            lambda: not host.workload(brief.id)['State']['Running'],
+            'the command has ended')
+        services.up()
+        brief.wait_for('SHUTOFF')
+
+
+class EngineTestCase(OperatorTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        if not services.is_ours('docker'):
+            self.skipTest("the machine's own engine is not ours to kill")
+
+    def test_killed(self) -> None:
+        services.kill('docker')
+        clouds.wait_until(
+            lambda: services.compute_service().status == 'disabled',
+            'the host is out of scheduling')
+        self.assertIn('Docker Engine',
+                      services.compute_service().disabled_reason)
+        self.assertIn('COMPUTE_STATUS_DISABLED', services.host_traits())
+        services.up()
+        clouds.wait_until(
+            lambda: services.compute_service().status == 'enabled',
+            'the host is back in scheduling')
+        self.assertNotIn('COMPUTE_STATUS_DISABLED', services.host_traits())
+        self.running.wait_for('SHUTOFF')
+        self.running.start()
+        self.assertEqual('precious', self.guest.again().run('cat /root/data'))
+        self._assert_all_work()

@@ -1,0 +1,184 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Makes things in the cloud, and takes every one of them away again."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import io
+from typing import Any
+import uuid
+
+from openstack import exceptions
+
+from nova_docker.tests.cloud import clouds
+from nova_docker.tests.cloud import guests
+from nova_docker.tests.cloud import host
+from nova_docker.tests.cloud import servers
+
+#: Opens ping, SSH and HTTP; dockenstack provides it.
+OPEN_GROUP = 'web'
+
+
+def new_name() -> str:
+    return f'test-{uuid.uuid4().hex[:8]}'
+
+
+class Workbench:
+    """Makes servers and what they need, in the demo project.
+
+    :param cleanup: unittest's addCleanup or addClassCleanup
+    """
+
+    def __init__(self, cleanup: Callable[..., Any]) -> None:
+        self._cleanup = cleanup
+        self._demo = clouds.connection('demo')
+        self._admin = clouds.connection('admin')
+
+    # Servers
+
+    def server(self, image: str = 'busybox', flavor: str = 'm1.nano', *,
+               wait: Sequence[str] = ('ACTIVE', 'SHUTOFF'), network: str = '',
+               user_data: str = '', **more: Any) -> servers.Server:
+        """Boot a server.
+
+        :param image: name or id, as is ``flavor``
+        :param wait: the states to wait for; none to return at once
+        :param network: id of its network; ``private`` by default
+        :param more: as the compute API has it
+        """
+        network = network or clouds.network_id('private')
+        made = self._demo.compute.create_server(**{
+            'name': new_name(),
+            'image_id': clouds.image_id(image),
+            'flavor_id': clouds.flavor_id(flavor),
+            'networks': [{'uuid': network}],
+            'key_name': 'demo',
+            'security_groups': [{'name': OPEN_GROUP}],
+            'user_data': base64.b64encode(user_data.encode()).decode(),
+            **more})
+        booted = servers.Server(made.id)
+        self._cleanup(self.delete, booted)
+        if wait:
+            booted.wait_for(*wait)
+        return booted
+
+    def prints(self, command: str, **more: Any) -> str:
+        """Return what a command says as the command of a server.
+
+        :param command: for a shell
+        :param more: as :meth:`server` has it
+        """
+        metadata = {'docker:command': f"sh -c '{command}'",
+                    **more.pop('metadata', {})}
+        return self.server(metadata=metadata, **more).printed()
+
+    def login(self, on: servers.Server) -> guests.Guest:
+        """Return a login on a server, through a floating IP of its own."""
+        login = guests.Guest(self.floating_ip(on))
+        self._cleanup(login.close)
+        return login
+
+    def delete(self, booted: servers.Server) -> None:
+        """Delete a server, which may be gone, and see that nothing is left.
+
+        :raises AssertionError: naming what is
+        """
+        traces = host.Traces.of(booted.id)
+        self._demo.compute.delete_server(booted.id, ignore_missing=True)
+        clouds.wait_until(lambda: self._is_gone(booted),
+                          f'{booted.id} is deleted')
+        left: list[str] = []
+
+        def nothing_left() -> bool:
+            left[:] = traces.left()
+            return not left
+        with contextlib.suppress(AssertionError):
+            clouds.wait_until(nothing_left, 'nothing is left', 30)
+        if left:
+            raise AssertionError(f'left of {booted.id}: {", ".join(left)}')
+
+    def _is_gone(self, booted: servers.Server) -> bool:
+        try:
+            return booted.show().status == 'DELETED'
+        except exceptions.NotFoundException:
+            return True
+
+    # Images
+
+    def image(self, content: bytes, **properties: Any) -> str:
+        """Upload an image and return its id."""
+        return str(self._owned_image(self._demo.image.create_image(**{
+            'name': new_name(), 'data': io.BytesIO(content),
+            'container_format': 'docker', 'disk_format': 'raw',
+            'visibility': 'private', 'validate_checksum': False,
+            **properties}).id))
+
+    def snapshot(self, of: servers.Server) -> str:
+        """Save a server as an image and return the image's id."""
+        image_id = self.begin_snapshot(of)
+        clouds.wait_until(
+            lambda: self._demo.image.get_image(image_id).status == 'active',
+            f'the snapshot {image_id} is active')
+        return image_id
+
+    def begin_snapshot(self, of: servers.Server) -> str:
+        """Ask for an image of a server, and do not wait for it."""
+        return str(self._owned_image(self._demo.compute.create_server_image(
+            of.id, new_name()).id))
+
+    def _owned_image(self, image_id: Any) -> Any:
+        self._cleanup(host.remove_image, image_id)
+        self._cleanup(self._demo.image.delete_image, image_id,
+                      ignore_missing=True)
+        return image_id
+
+    # Flavors
+
+    def flavor(self, extra_specs: Mapping[str, str], *, ram: int = 64,
+               vcpus: int = 1) -> str:
+        """Have an operator make a flavor; return its id."""
+        made = self._admin.compute.create_flavor(
+            name=new_name(), ram=ram, vcpus=vcpus, disk=1)
+        self._cleanup(self._admin.compute.delete_flavor, made.id)
+        self._admin.compute.create_flavor_extra_specs(
+            made.id, dict(extra_specs))
+        return str(made.id)
+
+    # Network
+
+    def network(self, cidr: str, **subnet: Any) -> str:
+        """Make a network with one subnet and return its id."""
+        made = self._demo.network.create_network(name=new_name())
+        self._cleanup(self._demo.network.delete_network, made.id)
+        self._demo.network.create_subnet(
+            network_id=made.id, ip_version=4, cidr=cidr, **subnet)
+        return str(made.id)
+
+    def security_group(self) -> str:
+        """Make a security group that lets nothing in; return its id."""
+        made = self._demo.network.create_security_group(name=new_name())
+        self._cleanup(self._demo.network.delete_security_group, made.id)
+        return str(made.id)
+
+    def floating_ip(self, on: servers.Server) -> str:
+        """Give a server a floating IP and return the address."""
+        made = self._demo.network.create_ip(
+            floating_network_id=clouds.network_id('public'),
+            port_id=on.ports()[0].id)
+        self._cleanup(self._demo.network.delete_ip, made.id)
+        return str(made.floating_ip_address)
