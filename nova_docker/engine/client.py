@@ -91,7 +91,14 @@ def _classified() -> Iterator[None]:
     except (docker_errors.DockerException, http.client.HTTPException,
             requests.exceptions.RequestException,
             urllib3.exceptions.HTTPError) as error:
-        raise errors.EngineUnavailable(str(error)) from error
+        raise errors.EngineUnavailable(_root(error)) from error
+
+
+def _root(error: BaseException) -> str:
+    """Return the words of the error below those of HTTP's libraries."""
+    below = [each for each in (*error.args, error.__cause__)
+             if isinstance(each, BaseException)]
+    return _root(below[0]) if below else str(error)
 
 
 def _checked(call: Callable[..., Any]) -> Callable[..., Any]:

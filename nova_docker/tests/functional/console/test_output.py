@@ -31,7 +31,7 @@ LIMIT = 4
 class OutputTestCase(base.EngineTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.output = output.Output(self.engine, LIMIT)
+        self.console = output.Output(self.engine, LIMIT)
 
     def ended(self, script: str, tty: bool,
               host_log_size: int = 10) -> objects.Instance:
@@ -45,7 +45,7 @@ class OutputTestCase(base.EngineTestCase):
 
     @ddt.data(True, False)
     def test_the_whole_of_a_small_log(self, tty: bool) -> None:
-        found = self.output.tail(self.ended(
+        found = self.console.tail(self.ended(
             'echo one; echo two >&2; printf three', tty))
         end = '\r\n' if tty else '\n'
         # Without a terminal the two streams may overtake each other.
@@ -55,14 +55,14 @@ class OutputTestCase(base.EngineTestCase):
 
     @ddt.data(True, False)
     def test_the_end_of_many_lines(self, tty: bool) -> None:
-        found = self.output.tail(self.ended(
+        found = self.console.tail(self.ended(
             'yes 0123456789 | head -n 100000; echo end', tty))
         self.assertEqual(LIMIT * 1024, len(found))
         self.assertEqual(['0123456789', 'end'], found.split()[-2:])
 
     @ddt.data(True, False)
     def test_the_end_of_one_giant_line(self, tty: bool) -> None:
-        found = self.output.tail(self.ended(
+        found = self.console.tail(self.ended(
             'yes 0123456789 | head -n 300000 | tr -d "\\n"; printf end', tty))
         self.assertEqual(LIMIT * 1024, len(found))
         self.assertEqual('789end', found[-6:])
@@ -81,12 +81,12 @@ class OutputTestCase(base.EngineTestCase):
     @ddt.data(True, False)
     def test_text_beyond_ascii(self, tty: bool) -> None:
         """A character is a byte, since Nova encodes it as latin-1 again."""
-        found = self.output.tail(self.ended("printf 'gr\\303\\274n'", tty))
+        found = self.console.tail(self.ended("printf 'gr\\303\\274n'", tty))
         self.assertEqual('grün', found.encode('latin-1').decode())
 
     @ddt.data(True, False)
     def test_bytes_that_are_no_text(self, tty: bool) -> None:
-        found = self.output.tail(self.ended(
+        found = self.console.tail(self.ended(
             "printf 'a\\377\\000\\033[1mb'", tty))
         self.assertEqual(('a', 'b'), (found[0], found[-1]))
         found.encode('latin-1')
@@ -95,19 +95,19 @@ class OutputTestCase(base.EngineTestCase):
         instance = self.run_workload(self.make_image(), '/bin/sh', '-c',
                                      'echo begin; yes')
         self.wait_for_log(instance, 'y\ny\n')
-        self.assertEqual(LIMIT * 1024, len(self.output.tail(instance)))
+        self.assertEqual(LIMIT * 1024, len(self.console.tail(instance)))
 
     def test_before_the_first_start(self) -> None:
         instance = self.make_instance()
         self.create(instance, self.make_image())
-        self.assertEqual('', self.output.tail(instance))
+        self.assertEqual('', self.console.tail(instance))
 
     def test_without_a_workload(self) -> None:
-        self.assertRaises(exception.ConsoleNotAvailable, self.output.tail,
+        self.assertRaises(exception.ConsoleNotAvailable, self.console.tail,
                           tests.make_instance())
 
     def test_the_log_of_every_start(self) -> None:
         instance = self.ended('echo again', tty=True)
         self.engine.start(f'nova-{instance.uuid}')
         self.wait_for_end(instance)
-        self.assertEqual(2, self.output.tail(instance).count('again'))
+        self.assertEqual(2, self.console.tail(instance).count('again'))

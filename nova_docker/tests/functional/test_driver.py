@@ -1,0 +1,150 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The whole driver on a real engine, without a port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fixtures
+from nova.compute import power_state
+from nova.network import model
+
+from nova import context
+from nova import exception
+from nova import objects
+from nova_docker import driver
+from nova_docker import names
+from nova_docker.network import wiring
+from nova_docker.tests import base as tests
+from nova_docker.tests.functional import base
+from nova_docker.tests.functional import proxy
+from nova_docker.tests import nova_api
+from nova_docker.tests.unit.images import archives
+from nova_docker.tests.unit.images import glance
+
+
+class DriverTestCase(base.EngineTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        # What needs root's daemons and a switch: there is no port here.
+        self.useFixture(fixtures.MockPatchObject(
+            wiring, 'Wiring', autospec=True))
+        self.glance = glance.Glance(self.archive)
+        self.useFixture(fixtures.MockPatch(
+            'nova.image.glance.API', return_value=self.glance.api))
+        self.context = context.get_admin_context()
+
+    def archive(self) -> Any:
+        """Return the pieces of an image that shows when it starts."""
+        reference = self.make_image(changes=[
+            'CMD trap "echo bye; exit 7" TERM; '
+            'echo ready; while true; do sleep 0.1; done'])
+        content = b''.join(self.engine.save_image(reference))
+        self.engine.remove_image(reference)
+        return archives.pieces(content, 65536)
+
+    def start(self) -> driver.DockerDriver:
+        """Return a driver as nova-compute has it after its start."""
+        started = driver.DockerDriver(nova_api.VirtAPI())
+        self.addCleanup(started.cleanup_host, 'host')
+        started.init_host('host')
+        return started
+
+    def spawn(self, docker: driver.DockerDriver,
+              **fields: Any) -> objects.Instance:
+        """Spawn an instance of Glance's image."""
+        instance = self.make_instance(**fields)
+        self.addCleanup(self.engine.remove_image,
+                        names.image_reference(instance.image_ref), force=True)
+        docker.spawn(self.context, instance, objects.ImageMeta(
+            id=instance.image_ref, container_format='docker',
+            disk_format='raw'), [], None, {}, model.NetworkInfo())
+        return instance
+
+    def test_a_life(self) -> None:
+        docker, none = self.start(), model.NetworkInfo()
+        instance = self.spawn(docker)
+
+        def state() -> int:
+            return int(docker.get_info(instance).state)
+        self.assertEqual(power_state.RUNNING, state())
+        self.assertIn(instance.uuid, docker.list_instance_uuids())
+        self.wait_for_log(instance, 'ready')
+        docker.power_off(instance, tests.PATIENCE, 0)
+        self.assertEqual(power_state.SHUTDOWN, state())
+        docker.power_on(self.context, instance, none)
+        self.assertEqual(power_state.RUNNING, state())
+        self.wait_for_log(instance, 'bye\nready')
+        docker.reboot(self.context, instance, none, 'SOFT')
+        self.wait_for_log(instance, 'bye\nready\nbye\nready')
+        docker.reboot(self.context, instance, none, 'HARD')
+        self.assertEqual(power_state.RUNNING, state())
+        docker.pause(instance)
+        self.assertEqual(power_state.PAUSED, state())
+        docker.unpause(instance)
+        self.assertIn('bye', docker.get_console_output(
+            self.context, instance))
+        self.assertEqual('running',
+                         docker.get_instance_diagnostics(instance).state)
+        docker.destroy(self.context, instance, none)
+        docker.cleanup(self.context, instance, none)
+        self.assertNotIn(instance.uuid, docker.list_instance_uuids())
+        self.assertRaises(exception.InstanceNotFound, docker.get_info,
+                          instance)
+
+    def test_a_restart_of_nova_compute_loses_nothing(self) -> None:
+        instance = self.spawn(self.start())
+        again = self.start()
+        self.assertIn(instance.uuid, again.list_instance_uuids())
+        self.assertEqual(power_state.RUNNING, again.get_info(instance).state)
+        again.destroy(self.context, instance, model.NetworkInfo())
+
+    def test_what_is_not_there(self) -> None:
+        docker, nobody = self.start(), self.make_instance()
+        for call in (docker.get_info, docker.power_off, docker.pause,
+                     docker.unpause, docker.get_instance_diagnostics):
+            error = self.assertRaises(exception.InstanceNotFound, call, nobody)
+            self.assertIn(nobody.uuid, str(error))
+        docker.destroy(self.context, nobody, model.NetworkInfo())
+
+    def test_an_engine_that_is_away(self) -> None:
+        wire = self.useFixture(proxy.Proxy(self.url))
+        self.flags(url=wire.url, group='docker')
+        docker, instance = self.start(), self.make_instance()
+        wire.cut()
+        for call in (docker.list_instances, docker.list_instance_uuids,
+                     lambda: docker.get_info(instance),
+                     lambda: docker.get_available_resource('host'),
+                     lambda: docker.destroy(self.context, instance,
+                                            model.NetworkInfo())):
+            error = self.assertRaises(exception.HypervisorUnavailable, call)
+            self.assertIn('Docker Engine does not answer', str(error))
+
+    def test_no_engine_no_start(self) -> None:
+        self.flags(url='unix:///nonexistent/docker.sock', group='docker')
+        docker = driver.DockerDriver(nova_api.VirtAPI())
+        self.assertRaises(exception.HypervisorUnavailable, docker.init_host,
+                          'host')
+
+    def test_resources(self) -> None:
+        found = self.start().get_available_resource('node')
+        info = self.engine.info()
+        self.assertEqual(
+            (info['NCPU'], 'docker', 'node'),
+            (found['vcpus'], found['hypervisor_type'],
+             found['hypervisor_hostname']))
+        self.assertGreater(found['local_gb'], 0)
+        self.assertGreaterEqual(found['local_gb'], found['local_gb_used'])
+        self.assertGreater(found['memory_mb'], found['memory_mb_used'])
+        self.assertGreaterEqual(found['hypervisor_version'], 20010000)
