@@ -16,9 +16,9 @@ import hashlib
 import json
 from typing import Any
 
-from dockenstack import settings
 from dockenstack.images import recipes
 from dockenstack.openstack import common
+from dockenstack import settings
 from dockenstack.settings import Home
 from dockenstack.stamp import Stamp
 

@@ -12,13 +12,13 @@
 
 """Write configuration files of OpenStack and uWSGI."""
 
-import pathlib
 from collections.abc import Mapping
+import pathlib
 
-from dockenstack import shell
 from dockenstack.host import users
+from dockenstack import shell
 
-Value = str | int | bool | pathlib.Path
+Value = str | int | float | bool | pathlib.Path
 Sections = Mapping[str, Mapping[str, Value]]
 
 

@@ -27,6 +27,7 @@ from dockenstack.host import users
 from dockenstack.images import recipes
 from dockenstack.openstack import cinder
 from dockenstack.openstack import common
+from dockenstack.openstack import fake
 from dockenstack.openstack import glance
 from dockenstack.openstack import keystone
 from dockenstack.openstack import neutron
@@ -52,14 +53,17 @@ def services(home: Home) -> list[Service]:
         openvswitch.switch(home), lxcfs.service(home), engine.service(home),
         keystone.service(home), glance.service(home),
         placement.service(home), *neutron.services(home),
-        cinder.service(home), *nova.services(home), nova.compute(home)]
+        cinder.service(home), *nova.services(home), nova.compute(home),
+        *(fake.services(home) if fake.wanted(home).exists() else [])]
 
 
 class Plan:
     """The stages, each a short function of the modules that do the work."""
 
-    def __init__(self, home: Home, supervisor: Supervisor):
+    def __init__(self, home: Home, supervisor: Supervisor,
+                 with_fake: bool = False):
         self.home = home
+        self.with_fake = with_fake
         self.supervisor = supervisor
         self.first: dict[str, Any] = {}
 
@@ -144,7 +148,11 @@ class Plan:
         return nova.start(self.home, self.supervisor)
 
     def compute(self) -> str:
-        return nova.start_compute(self.home, self.supervisor)
+        words = nova.start_compute(self.home, self.supervisor)
+        if self.with_fake:
+            return f'{words}; {fake.start(self.home, self.supervisor)}'
+        fake.remove(self.home, self.supervisor)
+        return words
 
     def images(self) -> str:
         return recipes.make(self.home)

@@ -17,12 +17,12 @@ everything that it starts in turn: workers, dnsmasq, privileged helpers. That
 finds them all, also when what should have ended them was killed itself.
 """
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 import os
 import pathlib
 import signal
 import time
-from collections.abc import Iterable
-from collections.abc import Iterator
 
 from dockenstack.settings import Home
 

@@ -12,16 +12,16 @@
 
 """Conditions that say that a service answers."""
 
+from collections.abc import Callable
 import pathlib
 import socket
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 
+from dockenstack.settings import Home
 from dockenstack.settings import LOOPBACK
 from dockenstack.settings import PORTS
-from dockenstack.settings import Home
 
 CONSUMERS = pathlib.Path(__file__).parent / 'openstack' / 'consumers.py'
 

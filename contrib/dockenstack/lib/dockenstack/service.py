@@ -12,6 +12,9 @@
 
 """Start, watch, restart and stop the long-running processes of the cloud."""
 
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 import concurrent.futures
 import dataclasses
 import enum
@@ -22,15 +25,12 @@ import pathlib
 import pwd
 import signal
 import subprocess
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
 
 from dockenstack import listeners
 from dockenstack import processes
 from dockenstack import ready
-from dockenstack import shell
 from dockenstack.settings import Home
+from dockenstack import shell
 
 LOG_LIMIT = 64 * 1024 * 1024
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

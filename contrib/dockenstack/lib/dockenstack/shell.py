@@ -12,6 +12,10 @@
 
 """Run commands into a log, write files whole, and wait for conditions."""
 
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import contextvars
 import hashlib
@@ -20,10 +24,6 @@ import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
 from typing import Any
 
 Arguments = Sequence[str | os.PathLike[str]]

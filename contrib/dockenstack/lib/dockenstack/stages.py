@@ -12,6 +12,8 @@
 
 """Run named stages, each as soon as what it needs is done."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
 import concurrent.futures
 import contextvars
 import dataclasses
@@ -19,11 +21,9 @@ import pathlib
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from collections.abc import Sequence
 
-from dockenstack import shell
 from dockenstack.settings import Home
+from dockenstack import shell
 
 LAST_LINES = 20
 LONGEST = 240

@@ -14,8 +14,8 @@
 
 import pathlib
 
-from dockenstack import shell
 from dockenstack.settings import Home
+from dockenstack import shell
 
 
 class Stamp:

@@ -17,10 +17,9 @@ import sys
 from typing import Any
 
 import openstack
-from openstack.connection import Connection
 
 
-def ensure_user(cloud: Connection, name: str, password: str, project: Any,
+def ensure_user(cloud: Any, name: str, password: str, project: Any,
                 *roles: str) -> None:
     user = cloud.identity.find_user(name)
     if user is None:
@@ -33,12 +32,12 @@ def ensure_user(cloud: Connection, name: str, password: str, project: Any,
             project, user, cloud.identity.find_role(role))
 
 
-def ensure_project(cloud: Connection, name: str) -> Any:
+def ensure_project(cloud: Any, name: str) -> Any:
     return (cloud.identity.find_project(name) or
             cloud.identity.create_project(name=name, domain_id='default'))
 
 
-def ensure_service(cloud: Connection, region: str, name: str, kind: str,
+def ensure_service(cloud: Any, region: str, name: str, kind: str,
                    url: str) -> None:
     service = (cloud.identity.find_service(name) or
                cloud.identity.create_service(name=name, type=kind))
@@ -55,7 +54,7 @@ def ensure_service(cloud: Connection, region: str, name: str, kind: str,
 
 def main() -> None:
     request = json.load(sys.stdin)
-    cloud = openstack.connect(cloud='admin')
+    cloud: Any = openstack.connect(cloud='admin')
     passwords = request['passwords']
     service_project = ensure_project(cloud, 'service')
     for name, (kind, url) in request['services'].items():

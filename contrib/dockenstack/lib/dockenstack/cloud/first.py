@@ -18,13 +18,12 @@ import time
 from typing import Any
 
 import openstack
-from openstack.connection import Connection
 
 NAME = 'first'
 SECONDS = 240
 
 
-def boot(demo: Connection) -> Any:
+def boot(demo: Any) -> Any:
     return demo.compute.create_server(
         name=NAME, image_id=demo.image.find_image('busybox').id,
         flavor_id=demo.compute.find_flavor('m1.nano').id,
@@ -32,9 +31,20 @@ def boot(demo: Connection) -> Any:
         key_name='demo')
 
 
+def fault() -> str:
+    """What Nova says about the server in ERROR."""
+    demo = connect()
+    server = demo.compute.get_server(demo.compute.find_server(NAME))
+    return str((server.fault or {}).get('message', 'and no fault is told'))
+
+
+def connect() -> Any:
+    return openstack.connect(cloud='demo')
+
+
 def main() -> int:
     request = json.load(sys.stdin)
-    demo = openstack.connect(cloud='demo')
+    demo = connect()
     server = demo.compute.find_server(NAME)
     begun = time.monotonic()
     if server is None and request['booted']:
@@ -65,7 +75,4 @@ if __name__ == '__main__':
     try:
         sys.exit(main())
     except openstack.exceptions.ResourceFailure:
-        compute = openstack.connect(cloud='demo').compute
-        fault = compute.get_server(compute.find_server(NAME)).fault or {}
-        raise SystemExit(f'server {NAME} went to ERROR: '
-                         f'{fault.get("message", "no fault is told")}')
+        sys.exit(f'server {NAME} went to ERROR: {fault()}')

@@ -13,12 +13,13 @@
 """Give the ids that Tempest's configuration needs."""
 
 import json
+from typing import Any
 
 import openstack
 
 
 def main() -> None:
-    admin = openstack.connect(cloud='admin')
+    admin: Any = openstack.connect(cloud='admin')
     print(json.dumps({
         'image': admin.image.find_image('ssh').id,
         'flavor': admin.compute.find_flavor('m1.nano').id,

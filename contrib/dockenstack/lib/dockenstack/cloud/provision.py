@@ -20,10 +20,9 @@ import pathlib
 import sys
 from typing import Any
 
-import openstack
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from openstack.connection import Connection
+from cryptography.hazmat.primitives import serialization
+import openstack
 
 # name, memory in MiB, virtual processors, root disk in GiB
 FLAVORS = (
@@ -35,7 +34,7 @@ IMAGE_PROPERTIES = {'img_hv_type': 'docker', 'hw_vm_mode': 'exe'}
 WEB_RULES = (('icmp', None), ('tcp', 22), ('tcp', 80))
 
 
-def ensure_flavors(cloud: Connection) -> None:
+def ensure_flavors(cloud: Any) -> None:
     known = {flavor.name for flavor in cloud.compute.flavors()}
     for name, memory, processors, disk in FLAVORS:
         if name not in known:
@@ -43,7 +42,7 @@ def ensure_flavors(cloud: Connection) -> None:
                 name=name, ram=memory, vcpus=processors, disk=disk)
 
 
-def ensure_image(cloud: Connection, name: str, path: pathlib.Path,
+def ensure_image(cloud: Any, name: str, path: pathlib.Path,
                  digest: str) -> None:
     """Upload an image unless this very one is there."""
     found = [image for image in cloud.image.images(
@@ -60,7 +59,7 @@ def ensure_image(cloud: Connection, name: str, path: pathlib.Path,
     print(f'image {name}: {image.id}')
 
 
-def ensure_external(admin: Connection, network: dict[str, Any]) -> Any:
+def ensure_external(admin: Any, network: dict[str, Any]) -> Any:
     found = admin.network.find_network('public')
     if not found:
         found = admin.network.create_network(
@@ -78,7 +77,7 @@ def ensure_external(admin: Connection, network: dict[str, Any]) -> Any:
     return found
 
 
-def ensure_private(demo: Connection, external: Any,
+def ensure_private(demo: Any, external: Any,
                    network: dict[str, Any]) -> None:
     found = (demo.network.find_network('private') or
              demo.network.create_network(name='private'))
@@ -95,7 +94,7 @@ def ensure_private(demo: Connection, external: Any,
         demo.network.add_interface_to_router(router, subnet_id=subnet.id)
 
 
-def ensure_web_group(demo: Connection) -> None:
+def ensure_web_group(demo: Any) -> None:
     group = (demo.network.find_security_group('web') or
              demo.network.create_security_group(
                  name='web', description='ping, SSH and HTTP'))
@@ -111,7 +110,7 @@ def ensure_web_group(demo: Connection) -> None:
                 port_range_min=port, port_range_max=port)
 
 
-def ensure_key_pair(demo: Connection, path: pathlib.Path) -> None:
+def ensure_key_pair(demo: Any, path: pathlib.Path) -> None:
     """The key pair `demo`, its private half in the file."""
     found = demo.compute.find_keypair('demo')
     if found and path.exists():
@@ -131,8 +130,8 @@ def ensure_key_pair(demo: Connection, path: pathlib.Path) -> None:
 
 def main() -> None:
     request = json.load(sys.stdin)
-    admin = openstack.connect(cloud='admin')
-    demo = openstack.connect(cloud='demo')
+    admin: Any = openstack.connect(cloud='admin')
+    demo: Any = openstack.connect(cloud='demo')
     ensure_flavors(admin)
     ensure_private(demo, ensure_external(admin, request['network']),
                    request['network'])

@@ -13,12 +13,12 @@
 """What the commands share: rights, arguments, one cloud at a time."""
 
 import argparse
+from collections.abc import Iterator
 import contextlib
 import fcntl
 import os
 import pathlib
 import sys
-from collections.abc import Iterator
 
 from dockenstack.settings import Home
 

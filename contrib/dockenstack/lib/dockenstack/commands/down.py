@@ -14,8 +14,6 @@
 
 import shutil
 
-from dockenstack import plan
-from dockenstack import processes
 from dockenstack.commands import base
 from dockenstack.host import database
 from dockenstack.host import engine
@@ -25,6 +23,8 @@ from dockenstack.host import namespaces
 from dockenstack.host import openvswitch
 from dockenstack.host import packages
 from dockenstack.host import users
+from dockenstack import plan
+from dockenstack import processes
 from dockenstack.service import Supervisor
 from dockenstack.settings import Home
 from dockenstack.stamp import Stamp

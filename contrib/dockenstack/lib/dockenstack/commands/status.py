@@ -14,11 +14,11 @@
 
 import concurrent.futures
 
-from dockenstack import plan
-from dockenstack import processes
 from dockenstack.commands import base
 from dockenstack.host import engine
 from dockenstack.host import lxcfs
+from dockenstack import plan
+from dockenstack import processes
 from dockenstack.service import Service
 from dockenstack.service import State
 from dockenstack.service import Supervisor

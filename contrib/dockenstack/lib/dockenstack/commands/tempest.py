@@ -16,11 +16,11 @@ import json
 import pathlib
 import subprocess
 
-from dockenstack import shell
 from dockenstack.commands import base
 from dockenstack.openstack import common
 from dockenstack.openstack import tempest
 from dockenstack.settings import Home
+from dockenstack import shell
 
 DESCRIPTION = """\
 Run those of Tempest's tests whose names match a regular expression. More

@@ -14,13 +14,13 @@
 
 import time
 
-from dockenstack import contents
 from dockenstack.commands import base
+from dockenstack import contents
 from dockenstack.plan import Plan
 from dockenstack.service import Supervisor
 from dockenstack.settings import Home
-from dockenstack.stages import Runner
 from dockenstack.stages import needed_for
+from dockenstack.stages import Runner
 
 DESCRIPTION = """\
 Bring up a whole OpenStack on this machine, with Nova booting containers on
@@ -30,20 +30,23 @@ installs the driver again if its source has changed."""
 
 def main(arguments: list[str]) -> int:
     home = Home.from_environment()
-    plan = Plan(home, Supervisor(home))
-    stages = plan.stages()
-    names = [stage.name for stage in stages]
+    names = [stage.name for stage in Plan(home, Supervisor(home)).stages()]
     parser = base.parser('up', DESCRIPTION)
     parser.add_argument(
         '--to', metavar='STAGE', choices=names, default=names[-1],
         help='stop after this stage, and run only what it needs: '
              + ', '.join(names))
+    parser.add_argument(
+        '--with-fake', action='store_true',
+        help="also a compute host `fake` with Nova's fake driver, in an "
+             'availability zone `fake`: what a benchmark compares with')
     options = parser.parse_args(arguments)
     base.require_root()
     begun = time.monotonic()
     with base.alone(home):
         home.make()
-        succeeded = Runner(home, needed_for(stages, options.to)).run()
+        plan = Plan(home, Supervisor(home), options.with_fake)
+        succeeded = Runner(home, needed_for(plan.stages(), options.to)).run()
     print(f'{"Done" if succeeded else "Failed"} after '
           f'{time.monotonic() - begun:.0f} s')
     if plan.first:

@@ -17,13 +17,13 @@ import pathlib
 import shutil
 import subprocess
 
-from dockenstack import ready
-from dockenstack import shell
 from dockenstack.host import users
+from dockenstack import ready
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
-from dockenstack.settings import SERVICE_USER
 from dockenstack.settings import Home
+from dockenstack.settings import SERVICE_USER
+from dockenstack import shell
 
 PACKAGES = ('mariadb-server-core', 'mariadb-client-core')
 

@@ -17,8 +17,8 @@ import pathlib
 import shutil
 import tempfile
 
-from dockenstack import shell
 from dockenstack.settings import Home
+from dockenstack import shell
 from dockenstack.stamp import Stamp
 
 VERSION = '0.0.0.dev1'

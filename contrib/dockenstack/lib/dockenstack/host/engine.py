@@ -20,13 +20,13 @@ import shutil
 import socket
 from typing import Any
 
-from dockenstack import processes
-from dockenstack import shell
 from dockenstack.host import mounts
 from dockenstack.host import packages
+from dockenstack import processes
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack.settings import Home
+from dockenstack import shell
 from dockenstack.stamp import Stamp
 
 PACKAGES = ('docker.io', 'tini', 'iptables')

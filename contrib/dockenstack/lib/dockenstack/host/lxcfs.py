@@ -15,10 +15,10 @@
 import os
 import pathlib
 
-from dockenstack import shell
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack.settings import Home
+from dockenstack import shell
 
 PACKAGES = ('lxcfs', 'fuse3')
 MACHINES_OWN = pathlib.Path('/var/lib/lxcfs')

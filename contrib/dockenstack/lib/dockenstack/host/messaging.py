@@ -14,15 +14,15 @@
 
 import shutil
 
-from dockenstack import ready
-from dockenstack import shell
 from dockenstack.host import users
+from dockenstack import ready
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
+from dockenstack.settings import Home
 from dockenstack.settings import LOOPBACK
 from dockenstack.settings import PORTS
 from dockenstack.settings import SERVICE_USER
-from dockenstack.settings import Home
+from dockenstack import shell
 
 PACKAGES = ('rabbitmq-server', 'memcached')
 

@@ -16,9 +16,8 @@ import json
 import pathlib
 import shutil
 
-from dockenstack import ready
-from dockenstack import shell
 from dockenstack.host import namespaces
+from dockenstack import ready
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack.settings import BRIDGES
@@ -26,6 +25,7 @@ from dockenstack.settings import EXTERNAL_CIDR
 from dockenstack.settings import EXTERNAL_GATEWAY
 from dockenstack.settings import GROUP
 from dockenstack.settings import Home
+from dockenstack import shell
 
 PACKAGES = ('openvswitch-switch', 'iproute2', 'kmod')
 SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema'

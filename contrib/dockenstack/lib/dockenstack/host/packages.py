@@ -12,12 +12,12 @@
 
 """Install Debian packages without letting them start their own services."""
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 import contextlib
 import pathlib
 import shutil
 import threading
-from collections.abc import Iterable
-from collections.abc import Iterator
 
 from dockenstack import shell
 

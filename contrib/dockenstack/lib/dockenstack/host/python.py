@@ -16,8 +16,8 @@ import os
 import pathlib
 import shutil
 
-from dockenstack import shell
 from dockenstack.settings import Home
+from dockenstack import shell
 from dockenstack.stamp import Stamp
 
 PYTHON = '/usr/bin/python3'

@@ -12,19 +12,19 @@
 
 """The unprivileged users of the cloud, and what one of them may do as root."""
 
+from collections.abc import Callable
 import grp
 import os
 import pathlib
 import pwd
-from collections.abc import Callable
 
-from dockenstack import shell
 from dockenstack.settings import COMPUTE_USER
 from dockenstack.settings import ETC_LINK
 from dockenstack.settings import GROUP
+from dockenstack.settings import Home
 from dockenstack.settings import SERVICE_USER
 from dockenstack.settings import SUDOERS
-from dockenstack.settings import Home
+from dockenstack import shell
 
 SUDOERS_TEXT = """\
 # dockenstack: nova-compute may run the commands that rootwrap's filters allow

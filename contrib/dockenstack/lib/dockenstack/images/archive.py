@@ -12,12 +12,12 @@
 
 """Write an image as `docker save` would: one layer, and its description."""
 
+from collections.abc import Sequence
 import hashlib
 import io
 import json
 import pathlib
 import tarfile
-from collections.abc import Sequence
 
 from dockenstack import shell
 

@@ -16,9 +16,9 @@ import glob
 import inspect
 import pathlib
 
-from dockenstack import shell
 from dockenstack.images import archive
 from dockenstack.settings import Home
+from dockenstack import shell
 from dockenstack.stamp import Stamp
 
 PACKAGES = ('busybox-static', 'curl', 'dropbear-bin', 'iproute2',

@@ -12,25 +12,25 @@
 
 """What the configurations of the OpenStack services have in common."""
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import json
 import pathlib
 import subprocess
-from collections.abc import Mapping
-from collections.abc import Sequence
 
-from dockenstack import ini
-from dockenstack import ready
-from dockenstack import settings
-from dockenstack import shell
 from dockenstack.host import database
 from dockenstack.host import messaging
+from dockenstack import ini
+from dockenstack import ready
 from dockenstack.service import Service
+from dockenstack import settings
 from dockenstack.settings import GROUP
+from dockenstack.settings import Home
 from dockenstack.settings import LOOPBACK
 from dockenstack.settings import PORTS
 from dockenstack.settings import SERVICE_USER
-from dockenstack.settings import Home
+from dockenstack import shell
 from dockenstack.stamp import Stamp
 
 Options = dict[str, ini.Value]
@@ -137,9 +137,16 @@ def also(service: Service, *configuration: pathlib.Path) -> Service:
 
 def manage(home: Home, program: str, configuration: pathlib.Path,
            *arguments: str, env: Mapping[str, str] | None = None) -> None:
-    """Run a management command of a service, as the services' user."""
-    shell.run(home.bin / program, '--config-file', configuration, *arguments,
-              user=SERVICE_USER, group=GROUP, extra_groups=[], cwd='/',
+    """Run a management command of a service."""
+    run(home.bin / program, '--config-file', configuration, *arguments,
+        env=env)
+
+
+def run(*command: str | pathlib.Path,
+        env: Mapping[str, str] | None = None) -> None:
+    """Run a command as the services' user."""
+    shell.run(*command, user=SERVICE_USER, group=GROUP, extra_groups=[],
+              cwd='/',
               env=shell.clean_environment(HOME='/nonexistent', **env or {}))
 
 

@@ -14,14 +14,14 @@
 
 import pathlib
 
-from dockenstack import ini
-from dockenstack import settings
 from dockenstack.host import users
+from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
-from dockenstack.settings import SERVICE_USER
+from dockenstack import settings
 from dockenstack.settings import Home
+from dockenstack.settings import SERVICE_USER
 
 
 def conf(home: Home) -> pathlib.Path:

@@ -12,19 +12,21 @@
 
 """Keystone: identity, and the catalogue of all services."""
 
+import base64
 import json
 import pathlib
+import secrets
 
-from dockenstack import ini
-from dockenstack import ready
-from dockenstack import settings
-from dockenstack import shell
 from dockenstack.host import users
+from dockenstack import ini
 from dockenstack.openstack import common
+from dockenstack import ready
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
-from dockenstack.settings import SERVICE_USER
+from dockenstack import settings
 from dockenstack.settings import Home
+from dockenstack.settings import SERVICE_USER
+from dockenstack import shell
 from dockenstack.stamp import Stamp
 
 SERVICES = {
@@ -102,10 +104,8 @@ def start(home: Home, supervisor: Supervisor) -> str:
 
 
 def _bootstrap(home: Home) -> None:
-    for command in ('fernet_setup', 'credential_setup'):
-        common.manage(home, 'keystone-manage', conf(home), command,
-                      '--keystone-user', SERVICE_USER,
-                      '--keystone-group', settings.GROUP)
+    for repository in ('fernet-keys', 'credential-keys'):
+        _make_keys(home.data / 'keystone' / repository)
     url = settings.url('keystone') + '/v3'
     common.manage(
         home, 'keystone-manage', conf(home), 'bootstrap',
@@ -124,3 +124,11 @@ def _fill_catalogue(home: Home) -> None:
         'passwords': {name: home.password(name)
                       for name in (*SERVICES, 'demo')},
     })
+
+
+def _make_keys(directory: pathlib.Path) -> None:
+    """What `keystone-manage fernet_setup` makes: the first and next key."""
+    users.own(directory, SERVICE_USER, 0o700)
+    for name in ('0', '1'):
+        key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        shell.write(directory / name, key, 0o640, users.group_id())

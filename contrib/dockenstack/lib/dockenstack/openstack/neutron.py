@@ -14,19 +14,19 @@
 
 import pathlib
 
-from dockenstack import ini
-from dockenstack import processes
-from dockenstack import settings
 from dockenstack.host import openvswitch
 from dockenstack.host import users
+from dockenstack import ini
 from dockenstack.openstack import common
+from dockenstack import processes
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
+from dockenstack import settings
 from dockenstack.settings import EXTERNAL_GATEWAY
+from dockenstack.settings import Home
 from dockenstack.settings import HOST
 from dockenstack.settings import PORTS
 from dockenstack.settings import SERVICE_USER
-from dockenstack.settings import Home
 
 PACKAGES = ('dnsmasq-base', 'haproxy', 'iptables', 'conntrack', 'ipset',
             'iputils-arping', 'iproute2', 'procps')

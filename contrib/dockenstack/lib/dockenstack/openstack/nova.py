@@ -12,24 +12,24 @@
 
 """Nova: API, metadata, scheduler, conductor, and the compute service."""
 
-import os
+import json
 import pathlib
 
-from dockenstack import ini
-from dockenstack import settings
 from dockenstack.host import database
 from dockenstack.host import lxcfs
 from dockenstack.host import openvswitch
 from dockenstack.host import users
+from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack.openstack import neutron
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
+from dockenstack import settings
 from dockenstack.settings import COMPUTE_USER
 from dockenstack.settings import ETC_LINK
+from dockenstack.settings import Home
 from dockenstack.settings import HOST
 from dockenstack.settings import SERVICE_USER
-from dockenstack.settings import Home
 from dockenstack.stamp import Stamp
 
 PACKAGES = ('sudo', 'iproute2', 'ethtool', 'zstd')
@@ -40,7 +40,7 @@ FILTERS = ('ComputeFilter', 'ComputeCapabilitiesFilter',
            'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
            'ServerGroupAffinityFilter', 'SameHostFilter',
            'DifferentHostFilter')
-FAKE_HOST = 'fake'
+NOVA_MANAGE = pathlib.Path(__file__).parent / 'nova_manage.py'
 
 
 def conf(home: Home) -> pathlib.Path:
@@ -51,17 +51,13 @@ def compute_conf(home: Home) -> pathlib.Path:
     return home.etc / 'nova' / 'compute.conf'
 
 
-def fake_conf(home: Home) -> pathlib.Path:
-    return home.etc / 'nova' / 'fake.conf'
-
-
 def configure(home: Home) -> None:
     users.own(home.data / 'nova', SERVICE_USER)
-    shared = _shared(home)
+    sections = shared(home)
+    # The fake host, if there is one, has a zone of its own.
+    sections['DEFAULT']['default_schedule_zone'] = 'nova'
     ini.write(conf(home), {
-        **shared,
-        'DEFAULT': {**shared['DEFAULT'],
-                    'osapi_compute_workers': 2, 'metadata_workers': 1},
+        **sections,
         'keystone_authtoken': common.authtoken(home, 'nova'),
         'database': common.pool(home, 'nova'),
         'api_database': common.pool(home, 'nova_api'),
@@ -82,23 +78,22 @@ def configure_compute(home: Home) -> None:
     users.join(COMPUTE_USER, 'docker')
     users.link_configuration(home)
     users.allow_rootwrap(home)
-    shared = _shared(home)
-    shared['DEFAULT'].update({
-        'compute_driver': os.environ.get('DRV', 'docker.DockerDriver'),
-        'state_path': state})
+    sections = shared(home)
+    sections['DEFAULT'].update({
+        'compute_driver': 'docker.DockerDriver', 'state_path': state})
     helper = (f'sudo {home.bin}/nova-rootwrap {ETC_LINK}/nova/rootwrap.conf '
               f'privsep-helper --config-file {ETC_LINK}/nova/compute.conf')
     for name in PRIVSEP_CONTEXTS:
-        shared[name] = {'helper_command': helper}
-    shared['oslo_concurrency'] = {'lock_path': state / 'locks'}
+        sections[name] = {'helper_command': helper}
+    sections['oslo_concurrency'] = {'lock_path': state / 'locks'}
     ini.write(compute_conf(home), {
-        **shared,
+        **sections,
         'os_vif_ovs': {'ovsdb_connection': openvswitch.connection(home)},
         'docker': {'lxcfs': 'required', 'lxcfs_path': lxcfs.path(home)},
     })
 
 
-def _shared(home: Home) -> dict[str, common.Options]:
+def shared(home: Home) -> dict[str, common.Options]:
     """What the controllers and the compute hosts have in common."""
     sections = common.sections(home, 'nova')
     del sections['keystone_authtoken']
@@ -126,14 +121,15 @@ def _shared(home: Home) -> dict[str, common.Options]:
 
 
 def sync(home: Home) -> None:
-    def manage(*arguments: str) -> None:
-        common.manage(home, 'nova-manage', conf(home), *arguments)
-
-    manage('api_db', 'sync')
-    manage('cell_v2', 'map_cell0', '--database_connection',
-           database.url(home, 'nova_cell0'))
-    manage('db', 'sync')
-    manage('cell_v2', 'create_cell', '--name', 'cell1')
+    commands = [
+        ['api_db', 'sync'],
+        ['cell_v2', 'map_cell0', '--database_connection',
+         database.url(home, 'nova_cell0')],
+        ['db', 'sync'],
+        ['cell_v2', 'create_cell', '--name', 'cell1'],
+    ]
+    common.run(home.bin / 'python', NOVA_MANAGE, conf(home),
+               json.dumps(commands))
 
 
 def services(home: Home) -> list[Service]:
@@ -171,14 +167,14 @@ def start(home: Home, supervisor: Supervisor) -> str:
 def start_compute(home: Home, supervisor: Supervisor) -> str:
     configure_compute(home)
     started = supervisor.ensure(compute(home))
-    _discover(home, HOST)
+    _discover(home)
     return f'nova-compute {"started" if started else "runs"} as {COMPUTE_USER}'
 
 
-def _discover(home: Home, host: str) -> None:
-    """Put a compute host that is new into its cell."""
-    stamp = Stamp(home, f'host-{host}')
+def _discover(home: Home) -> None:
+    """Put the compute host into its cell when it is new."""
+    stamp = Stamp(home, 'discovered')
     if not stamp.exists():
         common.manage(home, 'nova-manage', conf(home), 'cell_v2',
-                      'discover_hosts', '--by-service')
+                      'discover_hosts')
         stamp.set()

@@ -15,10 +15,10 @@
 import pathlib
 
 from dockenstack import ini
-from dockenstack import settings
 from dockenstack.openstack import common
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
+from dockenstack import settings
 from dockenstack.settings import Home
 
 

@@ -12,11 +12,10 @@
 
 """Make the databases of all services, side by side."""
 
+from collections.abc import Callable
 import concurrent.futures
 import os
-from collections.abc import Callable
 
-from dockenstack import shell
 from dockenstack.host import database
 from dockenstack.openstack import cinder
 from dockenstack.openstack import glance
@@ -25,6 +24,7 @@ from dockenstack.openstack import neutron
 from dockenstack.openstack import nova
 from dockenstack.openstack import placement
 from dockenstack.settings import Home
+from dockenstack import shell
 from dockenstack.stamp import Stamp
 
 # The longest first, so that none is left to run alone at the end.

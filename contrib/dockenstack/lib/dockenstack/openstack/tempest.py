@@ -16,8 +16,8 @@ import pathlib
 from typing import NamedTuple
 
 from dockenstack import ini
-from dockenstack import settings
 from dockenstack.openstack import nova
+from dockenstack import settings
 from dockenstack.settings import Home
 
 
