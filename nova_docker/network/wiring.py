@@ -72,10 +72,10 @@ class Wiring:
         :raises VirtualInterfacePlugException: the switch refused
         """
         interface = vif_model.describe(vif)
-        if self._is_left_over(interface):
+        is_new = _create_pair(interface)
+        if self._is_left_over(interface, is_new):
             self._unplug_switch(instance, vif, interface)
-        links.create_pair(interface.host_name, interface.peer_name,
-                          interface.mac, interface.mtu)
+            _create_pair(interface)
         self._plug_switch(instance, vif, interface)
         if interface.hybrid_bridge:
             links.add_to_bridge(interface.host_name, interface.hybrid_bridge)
@@ -133,18 +133,21 @@ class Wiring:
             self._switch.offloads_checksums(interface.bridge))
         return name
 
-    def _is_left_over(self, interface: vif_model.Interface) -> bool:
-        """Say whether the switch has remains that a new port can't use.
+    def _is_left_over(
+        self, interface: vif_model.Interface, is_new: bool,
+    ) -> bool:
+        """Say whether the switch has remains that spoil a new port.
 
-        A switch port without its device is one: the switch does not always
-        notice that a new device has the name. And os-vif makes the parts
-        of a hybrid port all together or not at all.
+        One is a switch port that had another device of that name: it may
+        listen to the one that is gone. And os-vif makes the parts of a
+        hybrid port all together or not at all.
+
+        :param is_new: the host end was made just now
         """
-        present = _exists(interface.host_name)
         has_port = self._switch.has_port(interface.switch_port)
         if interface.hybrid_bridge is None:
-            return has_port and not present
-        return len({present, has_port, _exists(interface.switch_port),
+            return is_new and has_port
+        return len({has_port, _exists(interface.switch_port),
                     _exists(interface.hybrid_bridge)}) > 1
 
     def _plug_switch(
@@ -171,6 +174,11 @@ class Wiring:
         except os_vif_exception.ExceptionBase as error:
             raise exception.VirtualInterfaceUnplugException(
                 reason=f'port {vif["id"]}: {error}') from error
+
+
+def _create_pair(interface: vif_model.Interface) -> bool:
+    return bool(links.create_pair(interface.host_name, interface.peer_name,
+                                  interface.mac, interface.mtu))
 
 
 def _os_vif_port(

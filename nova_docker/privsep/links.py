@@ -31,11 +31,12 @@ def ping() -> None:
 
 
 @privsep.network_pctxt.entrypoint
-def create_pair(host_name: str, peer_name: str, mac: str, mtu: int) -> None:
+def create_pair(host_name: str, peer_name: str, mac: str, mtu: int) -> bool:
     """Make both ends of an interface; a pair that is there stays as it is.
 
     :param mac: the inside end's address
     :param mtu: in bytes
+    :returns: whether it is new
     """
     checks.host_end(host_name)
     checks.inside_end(peer_name)
@@ -47,6 +48,7 @@ def create_pair(host_name: str, peer_name: str, mac: str, mtu: int) -> None:
             link = None
         if link is None:
             _add(netlink, host_name, peer_name, mac, mtu)
+        return link is None
 
 
 @privsep.network_pctxt.entrypoint

@@ -22,10 +22,11 @@ import itertools
 from typing import Any
 
 import pyroute2
-from pyroute2.ethtool import ioctl
 from pyroute2.netlink import exceptions
 from pyroute2.netlink.rtnl import ifaddrmsg
+import tenacity
 
+from nova_docker.privsep import offload
 from nova_docker.privsep import routes
 
 _IFF_UP = 1
@@ -44,6 +45,11 @@ class Settings:
     offload: bool
 
 
+# The kernel breaks a list off when an entry changes meanwhile. Applying the
+# same settings once more does no harm.
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(exceptions.NetlinkDumpInterrupted),
+    stop=tenacity.stop_after_attempt(20), reraise=True)
 def apply(
     arrival_name: str, ends: tuple[int, int], wanted: Settings,
 ) -> str | None:
@@ -100,12 +106,7 @@ def _set_kernel_options(name: str, wanted: Settings) -> None:
                        ('accept_dad', 0),
                        ('addr_gen_mode', 0)):
         write_sysctl('ipv6', name, key, value)
-    device = ioctl.IoctlEthtool(name)
-    try:
-        # Segmentation offload builds on it and goes and comes with it.
-        device.set_offload_flag('tx-checksumming', int(wanted.offload))
-    finally:
-        device.close()
+    offload.set_transmit(name, wanted.offload)
 
 
 def _bring_up_as_new(
