@@ -74,13 +74,16 @@ class Spawn:
         """
         with self._undone_on_failure(instance, network_info):
             self._refuse_early(instance)
-            with futures.ThreadPoolExecutor(1, 'image') as download:
-                image = download.submit(self._images.ensure, context,
-                                        instance, image_meta)
+            with futures.ThreadPoolExecutor(2, 'spawn') as threads:
+                image = threads.submit(self._images.ensure, context,
+                                       instance, image_meta)
                 with self._wired(instance, network_info, power_on):
                     self._network.plug(instance, network_info)
-                    self._network.join(instance, network_info)
+                    self._network.enclose(instance, network_info)
+                    joined = threads.submit(self._network.join, instance,
+                                            network_info)
                     self._create(instance, image.result())
+                    joined.result()
             if power_on:
                 self._engine.start(names.workload(instance.uuid))
 

@@ -86,6 +86,14 @@ class Connection:
             raise exception.VirtualInterfaceUnplugException(
                 reason=str(failures[0])) from failures[0]
 
+    def enclose(self, instance: objects.Instance,
+                network_info: model.NetworkInfo) -> None:
+        """Create the sandbox, so that a workload can be created on it.
+
+        Can be run again.
+        """
+        self._boxes.create(instance, *_names(network_info))
+
     def join(self, instance: objects.Instance,
              network_info: model.NetworkInfo) -> None:
         """Give the instance's network namespace its ends of the ports.
@@ -94,9 +102,7 @@ class Connection:
         the sandbox was restarted.
         """
         with _as_plug_failure():
-            addresses = [ip['address'] for ip in network_info.fixed_ips()]
-            pid = self._boxes.ensure(
-                instance, vif.nameservers(network_info), addresses)
+            pid = self._boxes.ensure(instance, *_names(network_info))
             for port in network_info:
                 self._wires.connect(instance, port, pid)
 
@@ -139,3 +145,9 @@ class Connection:
             self.unplug(instance, network_info)
         finally:
             self._boxes.remove(instance.uuid)
+
+
+def _names(network_info: model.NetworkInfo) -> tuple[list[str], list[str]]:
+    """Return who resolves names, and what the server's own resolves to."""
+    return (vif.nameservers(network_info),
+            [ip['address'] for ip in network_info.fixed_ips()])

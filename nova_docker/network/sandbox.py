@@ -19,6 +19,7 @@ and rebuild of the workload, so the network namespace does too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
 import io
 import platform
 import struct
@@ -88,6 +89,7 @@ class Sandbox:
     def __init__(self, engine: client.Engine, image: str | None) -> None:
         self._engine = engine
         self._own_image = image
+        self._image = image or names.SANDBOX_IMAGE
         self._building = threading.Lock()
 
     def prepare(self) -> str:
@@ -95,13 +97,12 @@ class Sandbox:
 
         :raises InvalidConfiguration: if the operator's image is not
         """
-        reference = self._own_image or names.SANDBOX_IMAGE
         with self._building:
             try:
-                self._engine.image(reference)
+                self._engine.image(self._image)
             except errors.EngineNotFound as error:
                 self._build(error)
-        return reference
+        return self._image
 
     def _build(self, absent: errors.EngineNotFound) -> None:
         if self._own_image:
@@ -112,30 +113,40 @@ class Sandbox:
             [_root_file_system(platform.machine())], names.SANDBOX_IMAGE,
             changes=['ENTRYPOINT ["/pause"]'])
 
+    def create(self, instance: objects.Instance, nameservers: Sequence[str],
+               addresses: Sequence[str]) -> None:
+        """Create the sandbox: a workload can then be created as well.
+
+        One that is there stays as it is.
+
+        :param nameservers: for resolv.conf
+        :param addresses: what the server's own name resolves to
+        """
+        def create(image: str) -> None:
+            self._engine.create(names.sandbox(instance.uuid), spec.sandbox(
+                instance, image, nameservers, addresses))
+
+        with contextlib.suppress(errors.EngineConflict):
+            try:
+                create(self._image)
+            except errors.EngineNotFound:
+                create(self.prepare())
+
     def ensure(self, instance: objects.Instance, nameservers: Sequence[str],
                addresses: Sequence[str]) -> int:
         """Create the sandbox if it is missing, start it if it stopped.
 
-        Can be run again.
+        Can be run again. Takes what :meth:`create` does.
 
-        :param nameservers: for resolv.conf
-        :param addresses: what the server's own name resolves to
         :returns: the process whose network namespace is the instance's
         """
         name = names.sandbox(instance.uuid)
         try:
-            return self._running(name)
-        except errors.EngineNotFound:
-            self._engine.create(name, spec.sandbox(
-                instance, self.prepare(), nameservers, addresses))
-        return self._running(name)
-
-    def _running(self, name: str) -> int:
-        state = self._engine.container(name)['State']
-        if not state['Running']:
             self._engine.start(name)
-            state = self._engine.container(name)['State']
-        return int(state['Pid'])
+        except errors.EngineNotFound:
+            self.create(instance, nameservers, addresses)
+            self._engine.start(name)
+        return int(self._engine.container(name)['State']['Pid'])
 
     def remove(self, uuid: str) -> None:
         """Remove the sandbox; it may be gone already."""
