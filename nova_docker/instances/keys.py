@@ -29,6 +29,9 @@ from nova_docker import names
 
 LOG = logging.getLogger(__name__)
 
+#: Accounts that are kept; more are forgotten together.
+_REMEMBERED = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class Account:
@@ -91,6 +94,7 @@ class Keys:
 
     def __init__(self, engine: client.Engine) -> None:
         self._engine = engine
+        self._accounts: dict[tuple[str, str], Account | None] = {}
 
     def inject(self, instance: objects.Instance) -> None:
         """Write the key pair's public key into a created workload."""
@@ -102,8 +106,7 @@ class Keys:
             LOG.warning('The root file system is read-only: the key pair is '
                         'only in the metadata.', instance=instance)
             return
-        owner = account(container['Config']['User'],
-                        files.read(self._engine, name, '/etc/passwd'))
+        owner = self._owner(name, container)
         if owner is None:
             LOG.warning("The image has no account for its user '%s': the key "
                         'pair is only in the metadata.',
@@ -113,3 +116,19 @@ class Keys:
                               f'{owner.home}/.ssh/authorized_keys')
         self._engine.write_archive(
             name, '/', archive(instance.key_data, existing, owner))
+
+    def _owner(self, name: str, container: client.Document) -> Account | None:
+        """Return the account of a created container's user.
+
+        An engine image never changes, so each is read but once: the engine
+        starts a process for that, and a spawn has few steps as slow.
+        """
+        user = container['Config']['User']
+        read = container['Image'], user
+        known = self._accounts
+        if read not in known:
+            if len(known) >= _REMEMBERED:
+                known = self._accounts = {}
+            known[read] = account(
+                user, files.read(self._engine, name, '/etc/passwd'))
+        return known[read]

@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import fixtures
+
 from nova_docker import errors
 from nova_docker.instances import files
 from nova_docker.instances import keys
@@ -99,6 +101,19 @@ class KeysTestCase(base.EngineTestCase):
         self.create(instance, image)
         keys.Keys(self.engine).inject(instance)
         return names.workload(instance.uuid)
+
+    def test_an_image_is_read_once_for_each_user(self) -> None:
+        image = self.make_image(_PASSWD)
+        injected = keys.Keys(self.engine)
+        read = self.useFixture(fixtures.MockPatchObject(
+            self.engine, 'read_archive', autospec=True,
+            side_effect=self.engine.read_archive)).mock
+        for user, count in (('root', 1), ('root', 1), ('web', 2), ('web', 2)):
+            instance = self.make_instance(
+                key_data=KEY, system_metadata={'image_docker_user': user})
+            self.create(instance, image)
+            injected.inject(instance)
+            self.assertEqual(count, read.call_count)
 
     def test_an_account_that_can_have_no_key(self) -> None:
         """The server starts all the same: the key is in the metadata."""
