@@ -31,8 +31,9 @@ _NO_DPDK = ('', 'none')
 class Datapath:
     """Questions to Open vSwitch, over the connection os-vif is set to use.
 
-    Answers come from a replica of the database that the connection keeps,
-    so asking costs nothing. os_vif.initialize() has to run before.
+    It is os-vif's own connection, since ovsdbapp makes one for a process.
+    Answers come from the replica of the database that it keeps, so asking
+    costs nothing. os_vif.initialize() has to run before.
     """
 
     def __init__(self) -> None:

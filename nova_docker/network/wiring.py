@@ -52,8 +52,8 @@ class Wiring:
     def warm(self) -> None:
         """Start what the first instance would otherwise wait for.
 
-        The daemons of our privileged functions and of os-vif's, and both
-        connections to the switch.
+        The daemons of our privileged functions and of os-vif's, and the
+        connection to the switch.
         """
         links.ping()
         nobody = os_vif_objects.instance_info.InstanceInfo(
@@ -72,13 +72,15 @@ class Wiring:
         :raises VirtualInterfacePlugException: the switch refused
         """
         interface = vif_model.describe(vif)
-        is_new = _create_pair(interface)
-        if self._is_left_over(interface, is_new):
-            self._unplug_switch(instance, vif, interface)
-            _create_pair(interface)
-        self._plug_switch(instance, vif, interface)
-        if interface.hybrid_bridge:
-            links.add_to_bridge(interface.host_name, interface.hybrid_bridge)
+        try:
+            is_new = _create_pair(interface)
+            if self._is_left_over(interface, is_new):
+                self._unplug_switch(instance, vif, interface)
+                _create_pair(interface)
+            self._plug_switch(instance, vif, interface)
+        except Exception as error:
+            raise exception.VirtualInterfacePlugException(
+                f'Port {vif["id"]} could not be plugged: {error}') from error
 
     def unplug(self, instance: objects.Instance, vif: model.VIF) -> None:
         """Take a port off the switch and remove both ends of its link.
@@ -158,11 +160,9 @@ class Wiring:
         if not interface.hybrid_bridge:
             # Nothing else does: no hypervisor adds a container's device.
             port.port_profile.create_port = True
-        try:
-            os_vif.plug(port, os_vif_util.nova_to_osvif_instance(instance))
-        except os_vif_exception.ExceptionBase as error:
-            raise exception.VirtualInterfacePlugException(
-                f'Open vSwitch refused port {vif["id"]}: {error}') from error
+        os_vif.plug(port, os_vif_util.nova_to_osvif_instance(instance))
+        if interface.hybrid_bridge:
+            links.add_to_bridge(interface.host_name, interface.hybrid_bridge)
 
     def _unplug_switch(
         self, instance: objects.Instance, vif: model.VIF,

@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+import re
 import socket
 from typing import Any
 from typing import NamedTuple
@@ -32,6 +33,9 @@ _MAIN_TABLE = 254
 _ONLINK = 4
 
 _ANYWHERE = {socket.AF_INET: '0.0.0.0', socket.AF_INET6: '::'}  # noqa: S104
+
+
+_OUR_NAME = re.compile(r'eth(\d{1,3})', re.ASCII)
 
 
 class _Route(NamedTuple):
@@ -62,8 +66,9 @@ def _rank(index: int, name: str) -> int:
 
     The first one, since its rank is the lowest.
     """
-    number = name.removeprefix('eth')
-    return int(number) if number.isdecimal() else index
+    # A workload that may rename its interfaces gets no say in this.
+    number = _OUR_NAME.fullmatch(name)
+    return int(number[1]) if number else index
 
 
 def _priority(destination: str, rank: int) -> int:

@@ -15,10 +15,14 @@
 import json
 from typing import Any
 
+from nova import exception
 from nova.network import model
 
 from nova_docker import errors
 from nova_docker.tests.functional.network import base
+from nova_docker.tests.functional.network import openvswitch
+from nova_docker.tests.functional.network import ports
+from nova_docker.tests.functional.network import processes
 
 
 class PlugTestCase(base.NetworkTestCase):
@@ -36,7 +40,7 @@ class PlugTestCase(base.NetworkTestCase):
 
     def plug(self, **changes: Any) -> model.VIF:
         """Plug a port that is unplugged after the test."""
-        vif = base.make_vif(1, **changes)
+        vif = ports.make_vif(1, **changes)
         self.addCleanup(self.wiring.unplug, self.instance, vif)
         self.wiring.plug(self.instance, vif)
         return vif
@@ -49,7 +53,7 @@ class PlugTestCase(base.NetworkTestCase):
 
     def ifindex(self, vif: model.VIF) -> int:
         """Return the number that the kernel gave the host end."""
-        output = base.run('ip', '-json', 'link', 'show', vif['devname'])
+        output = processes.run('ip', '-json', 'link', 'show', vif['devname'])
         return int(json.loads(output)[0]['ifindex'])
 
     def test_switch_knows_port_as_neutron_does(self) -> None:
@@ -62,7 +66,8 @@ class PlugTestCase(base.NetworkTestCase):
 
     def test_host_end_is_up_with_networks_mtu_and_no_address(self) -> None:
         vif = self.plug()
-        output = base.run('ip', '-json', 'address', 'show', vif['devname'])
+        output = processes.run('ip', '-json', 'address', 'show',
+                               vif['devname'])
         link = json.loads(output)[0]
         self.assertIn('UP', link['flags'])
         self.assertEqual(1442, link['mtu'])
@@ -85,8 +90,8 @@ class PlugTestCase(base.NetworkTestCase):
         self.assertEqual(index, self.ifindex(vif))
 
     def test_plug_replaces_foreign_device_of_that_name(self) -> None:
-        vif = base.make_vif(1)
-        base.run('ip', 'tuntap', 'add', vif['devname'], 'mode', 'tap')
+        vif = ports.make_vif(1)
+        processes.run('ip', 'tuntap', 'add', vif['devname'], 'mode', 'tap')
         self.addCleanup(self.wiring.unplug, self.instance, vif)
         self.wiring.plug(self.instance, vif)
         container = self.container()
@@ -98,7 +103,7 @@ class PlugTestCase(base.NetworkTestCase):
         self.wiring.unplug(self.instance, vif)
         self.assert_clean()
         self.wiring.unplug(self.instance, vif)
-        self.wiring.unplug(self.instance, base.make_vif(2))
+        self.wiring.unplug(self.instance, ports.make_vif(2))
 
     def test_unplug_after_switch_port_went(self) -> None:
         vif = self.plug()
@@ -123,7 +128,7 @@ class PlugTestCase(base.NetworkTestCase):
     def test_other_types_are_refused_by_name(self) -> None:
         for vif_type in (model.VIF_TYPE_BRIDGE, model.VIF_TYPE_VHOSTUSER,
                          model.VIF_TYPE_BINDING_FAILED):
-            vif = base.make_vif(1, type=vif_type)
+            vif = ports.make_vif(1, type=vif_type)
             with self.assertRaisesRegex(errors.UnsupportedVif, vif_type):
                 self.wiring.plug(self.instance, vif)
             self.assert_clean()
@@ -139,7 +144,7 @@ class HybridPlugTestCase(base.NetworkTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.links_before = base.host_links()
-        self.vif = base.make_vif(
+        self.vif = ports.make_vif(
             1, details={'datapath_type': 'netdev', 'ovs_hybrid_plug': True})
         self.addCleanup(self.wiring.unplug, self.instance, self.vif)
         self.port = 'qvo' + self.vif['id'][:11]
@@ -148,7 +153,7 @@ class HybridPlugTestCase(base.NetworkTestCase):
     def assert_plugged(self) -> None:
         """Fail unless every part of the port is in its place."""
         self.assertEqual([self.port], self.switch.ports())
-        links = json.loads(base.run('ip', '-json', 'link'))
+        links = json.loads(processes.run('ip', '-json', 'link'))
         on_bridge = {link['ifname'] for link in links
                      if link.get('master') == self.bridge}
         self.assertEqual({self.vif['devname'], 'qvb' + self.vif['id'][:11]},
@@ -168,7 +173,7 @@ class HybridPlugTestCase(base.NetworkTestCase):
                      ['ip', 'link', 'delete', self.vif['devname']],
                      ['ip', 'link', 'delete', self.bridge]):
             with self.subTest(loss=loss):
-                base.run(*loss)
+                processes.run(*loss)
                 self.wiring.plug(self.instance, self.vif)
                 self.assert_plugged()
 
@@ -178,3 +183,26 @@ class HybridPlugTestCase(base.NetworkTestCase):
             self.wiring.unplug(self.instance, self.vif)
             self.assertEqual([], self.switch.ports())
             self.assertEqual(self.links_before, base.host_links())
+
+
+class DeadSwitchTestCase(base.NetworkTestCase):
+    """Open vSwitch does not answer."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        openvswitch.use(cls, 'unix:/nonexistent')
+
+    def test_warming_up_warns_and_goes_on(self) -> None:
+        with self.assertLogs('nova_docker.network.wiring', 'WARNING') as logs:
+            self.wiring.warm()
+        self.assertIn('Open vSwitch does not answer', logs.output[0])
+
+    def test_plug_fails_and_unplug_still_removes_the_link(self) -> None:
+        vif = ports.make_vif(1)
+        with self.assertRaisesRegex(
+                exception.VirtualInterfacePlugException, vif['id']):
+            self.wiring.plug(self.instance, vif)
+        with self.assertRaises(exception.VirtualInterfaceUnplugException):
+            self.wiring.unplug(self.instance, vif)
+        self.assertNotIn(vif['devname'], base.host_links())

@@ -20,6 +20,8 @@ from nova.network import model
 
 from nova_docker.conf import CONF
 from nova_docker.tests.functional.network import base
+from nova_docker.tests.functional.network import ports
+from nova_docker.tests.functional.network import processes
 
 _PORT = 8080
 _TIMEOUT = 20
@@ -43,7 +45,7 @@ class TrafficTestCase(base.NetworkTestCase):
         super().setUp()
         self.switch.set_flows(*_FLOWS)
 
-    def connected(self, vif: model.VIF) -> base.Container:
+    def connected(self, vif: model.VIF) -> processes.Container:
         """Return a new container with this port."""
         container = self.container()
         self.addCleanup(self.wiring.unplug, self.instance, vif)
@@ -53,13 +55,13 @@ class TrafficTestCase(base.NetworkTestCase):
 
     def connected_pair(
         self, **changes: Any,
-    ) -> tuple[base.Container, base.Container]:
+    ) -> tuple[processes.Container, processes.Container]:
         """Return the containers of port 1 and port 2."""
-        return (self.connected(base.make_vif(1, **changes)),
-                self.connected(base.make_vif(2, **changes)))
+        return (self.connected(ports.make_vif(1, **changes)),
+                self.connected(ports.make_vif(2, **changes)))
 
-    def assert_exchange(self, server: base.Container, client: base.Container,
-                        address: str) -> None:
+    def assert_exchange(self, server: processes.Container,
+                        client: processes.Container, address: str) -> None:
         """Send data both ways over TCP and fail unless all of it arrives."""
         family = socket.AF_INET6 if ':' in address else socket.AF_INET
         with server.socket(socket.socket, family) as listener:
@@ -70,7 +72,7 @@ class TrafficTestCase(base.NetworkTestCase):
         self.assertEqual(len(_DATA), len(received))
         self.assertEqual(_DATA, received)
 
-    def exchange(self, listener: socket.socket, client: base.Container,
+    def exchange(self, listener: socket.socket, client: processes.Container,
                  address: str) -> bytes:
         """Send data to a listener that sends it back; return what came."""
         with (futures.ThreadPoolExecutor() as threads,
@@ -103,22 +105,22 @@ class TrafficTestCase(base.NetworkTestCase):
                 CONF.set_override('tx_checksum_offload', asked, 'docker')
                 self.addCleanup(CONF.clear_override, 'tx_checksum_offload',
                                 'docker')
-                box = self.connected(base.make_vif(1))
+                box = self.connected(ports.make_vif(1))
                 self.assertIn(f'tx-checksumming: {expected}',
                               box.run('ethtool', '--show-offload', 'eth0'))
 
     def test_new_container_after_the_old_one_was_killed(self) -> None:
-        vif = base.make_vif(1)
-        server, client = self.connected(vif), self.connected(base.make_vif(2))
+        vif = ports.make_vif(1)
+        server, client = self.connected(vif), self.connected(ports.make_vif(2))
         self.assert_exchange(server, client, '10.9.0.1')
         server.kill()
-        base.wait_for(lambda: vif['devname'] not in base.host_links(),
+        processes.wait_for(lambda: vif['devname'] not in base.host_links(),
                       'the kernel removes the link')
         self.assert_exchange(self.connected(vif), client, '10.9.0.1')
 
     def test_new_container_right_after_the_old_one_was_killed(self) -> None:
-        vif = base.make_vif(1)
-        server, client = self.connected(vif), self.connected(base.make_vif(2))
+        vif = ports.make_vif(1)
+        server, client = self.connected(vif), self.connected(ports.make_vif(2))
         self.assert_exchange(server, client, '10.9.0.1')
         server.kill()
         self.assert_exchange(self.connected(vif), client, '10.9.0.1')
