@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import posixpath
+import re
 import tarfile
 import time
 
@@ -31,6 +32,10 @@ LOG = logging.getLogger(__name__)
 
 #: Accounts that are kept; more are forgotten together.
 _REMEMBERED = 1000
+#: A line of /etc/passwd.
+_ACCOUNT = re.compile(
+    '(?P<name>[^:]+):[^:]*:(?P<uid>[0-9]+):(?P<gid>[0-9]+):[^:]*'
+    ':(?P<home>[^:]*)(:.*)?')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +59,11 @@ def account(user: str, passwd: str) -> Account | None:
     """
     wanted = user.partition(':')[0] or '0'
     for line in passwd.splitlines():
-        fields = line.split(':')
-        if len(fields) >= 6 and wanted in (fields[0], fields[2]):
-            return Account(int(fields[2]), int(fields[3]), fields[5])
+        match = _ACCOUNT.fullmatch(line)
+        if match and wanted in match.group('name', 'uid'):
+            return Account(int(match['uid']), int(match['gid']),
+                           posixpath.normpath(
+                               '/' + match['home'].lstrip('/')))
     return ROOT if wanted in ('0', 'root') else None
 
 

@@ -116,8 +116,9 @@ class EngineTestCase(base.TestCase):
                       "Debian's package busybox-static.")
         self.boxes = sandbox.Sandbox(self.engine, None)
         # The tests on it have no ports, so there is nothing to be wired.
-        self.network = connection.Connection(
-            self.boxes, mock.create_autospec(wiring.Wiring, instance=True))
+        self.wires: mock.Mock = mock.create_autospec(wiring.Wiring,
+                                                     instance=True)
+        self.network = connection.Connection(self.boxes, self.wires)
 
     def make_image(self, *entries: Entry,
                    changes: Sequence[str] = ('CMD ["/bin/sh"]',)) -> str:

@@ -57,7 +57,6 @@ class SpawnTestCase(base.EngineTestCase):
         super().setUp()
         self.flags(vif_plugging_timeout=1, vif_plugging_is_fatal=True)
         self.images = mock.create_autospec(store.Store, instance=True)
-        self.wires = self.network._wires
         self.events = nova_api.VirtAPI()
         self.ports = model.NetworkInfo([port()])
         self.undo = self.make_undo(self.engine)

@@ -1,0 +1,62 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What of the client needs no engine."""
+
+from __future__ import annotations
+
+import struct
+
+import ddt
+
+from nova_docker.engine import client
+from nova_docker.tests import base
+
+
+def frame(stream: int, content: bytes) -> bytes:
+    """Return a frame as the engine sends it."""
+    return struct.pack('>BxxxL', stream, len(content)) + content
+
+
+@ddt.ddt
+class PayloadTestCase(base.TestCase):
+    """A log of two streams, wherever the network cuts it."""
+
+    SENT = (frame(1, b'one\n') + frame(2, b'') + frame(2, b'two\n') +
+            frame(1, bytes(range(256))))
+    SAID = b'one\ntwo\n' + bytes(range(256))
+
+    @ddt.data(1, 2, 7, 8, 9, 13, 100, 10000)
+    def test_pieces(self, size: int) -> None:
+        pieces = [self.SENT[start:start + size]
+                  for start in range(0, len(self.SENT), size)]
+        self.assertEqual(self.SAID, b''.join(client._payload(pieces)))
+
+    def test_nothing(self) -> None:
+        self.assertEqual([], list(client._payload([])))
+        self.assertEqual([], list(client._payload([b'', b''])))
+
+    def test_a_frame_is_handed_on_before_its_end(self) -> None:
+        """Its length is the container's to choose."""
+        pieces = client._payload(iter([frame(1, b'x' * 100)[:58]]))
+        self.assertEqual(b'x' * 50, next(pieces))
+
+
+@ddt.ddt
+class FileStatTestCase(base.TestCase):
+    @ddt.data((0o755, True), (0o644, True), (0x800001ed, False),
+              (0x8000000 | 0o777, False), (0x2000000, False),
+              (0x4000000, False), (0x1000000, False), (0x4200000, False))
+    @ddt.unpack
+    def test_is_file(self, mode: int, expected: bool) -> None:
+        """The modes are Go's: os.ModeDir is the topmost bit."""
+        self.assertIs(expected, client.FileStat(mode, 0, '').is_file)
