@@ -45,6 +45,8 @@ _RANGES = {'quota:cpu_shares': (2, 262144),
            'quota:cpu_period': (1000, 1000000),
            'quota:cpu_quota': (1000, 2 ** 44 - 1)}
 _MOST = 2 ** 63 - 1
+#: Bytes, as the kernel and the engine have it.
+_HOSTNAME_LENGTH = 63
 _SHELLS = frozenset({'ash', 'bash', 'dash', 'fish', 'ksh', 'mksh', 'sh',
                      'zsh'})
 
@@ -81,9 +83,13 @@ def sandbox(instance: objects.Instance, image: str,
         address stands there, since the engine would write the host's.
     :param addresses: the server's own, which its name resolves to
     """
+    hostname = instance.hostname
+    if len(hostname) > _HOSTNAME_LENGTH:
+        # Nova takes a whole domain name, the kernel does not.
+        hostname = hostname.partition('.')[0]
     return {
         'Image': image,
-        'Hostname': instance.hostname,
+        'Hostname': hostname,
         'Labels': names.labels(instance, names.Role.SANDBOX),
         'HostConfig': {
             'NetworkMode': 'none',
