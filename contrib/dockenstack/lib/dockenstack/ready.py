@@ -23,7 +23,7 @@ from dockenstack.settings import Home
 from dockenstack.settings import LOOPBACK
 from dockenstack.settings import PORTS
 
-CONSUMERS = pathlib.Path(__file__).parent / 'openstack' / 'consumers.py'
+CONSUMERS = pathlib.Path(__file__).parent / 'cloud' / 'consumers.py'
 
 
 def at_once() -> bool:

@@ -50,7 +50,7 @@ class Service:
     configuration: tuple[pathlib.Path, ...] = ()
     ports: tuple[int, ...] = ()
     ready: Callable[[], bool] = ready.at_once
-    start_seconds: float = 90
+    start_seconds: float = 300
     stop_seconds: float = 10
     stop_signal: signal.Signals = signal.SIGTERM
     umask: int = 0o022

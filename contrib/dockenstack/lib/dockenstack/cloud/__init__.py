@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is in the cloud: images, networks, flavors, the first server."""
+"""What the cloud's own Python runs: it knows OpenStack's libraries."""

@@ -35,6 +35,7 @@ from dockenstack.stamp import Stamp
 
 Options = dict[str, ini.Value]
 
+SCRIPTS = pathlib.Path(__file__).parents[1] / 'cloud'
 PACKAGES = ('uwsgi-core', 'uwsgi-plugin-python3')
 MEMCACHED = f'{LOOPBACK}:{PORTS["memcached"]}'
 
@@ -137,16 +138,9 @@ def also(service: Service, *configuration: pathlib.Path) -> Service:
 
 def manage(home: Home, program: str, configuration: pathlib.Path,
            *arguments: str, env: Mapping[str, str] | None = None) -> None:
-    """Run a management command of a service."""
-    run(home.bin / program, '--config-file', configuration, *arguments,
-        env=env)
-
-
-def run(*command: str | pathlib.Path,
-        env: Mapping[str, str] | None = None) -> None:
-    """Run a command as the services' user."""
-    shell.run(*command, user=SERVICE_USER, group=GROUP, extra_groups=[],
-              cwd='/',
+    """Run a management command of a service, as the services' user."""
+    shell.run(home.bin / program, '--config-file', configuration, *arguments,
+              user=SERVICE_USER, group=GROUP, extra_groups=[], cwd='/',
               env=shell.clean_environment(HOME='/nonexistent', **env or {}))
 
 

@@ -16,7 +16,6 @@ It is in an availability zone of its own, so that nothing is scheduled to it
 unless it is asked for.
 """
 
-import dataclasses
 import pathlib
 import shutil
 
@@ -32,7 +31,7 @@ from dockenstack.settings import SERVICE_USER
 from dockenstack.stamp import Stamp
 
 HOST = 'fake'
-AGENT = pathlib.Path(__file__).parent / 'fake_agent.py'
+AGENT = common.SCRIPTS / 'fake_agent.py'
 
 
 def conf(home: Home) -> pathlib.Path:
@@ -56,10 +55,9 @@ def compute(home: Home) -> Service:
 
 def agent(home: Home) -> Service:
     files = [*neutron.server_files(home)[:1], agent_conf(home)]
-    service = common.daemon(home, 'neutron-ovs-fake', 'python', str(AGENT),
-                            configuration=files)
-    return dataclasses.replace(
-        service, configuration=(*service.configuration, AGENT))
+    return common.also(
+        common.daemon(home, 'neutron-ovs-fake', 'python', str(AGENT),
+                      configuration=files, user='root'), AGENT)
 
 
 def services(home: Home) -> list[Service]:

@@ -15,7 +15,6 @@
 import json
 import pathlib
 
-from dockenstack.host import database
 from dockenstack.host import lxcfs
 from dockenstack.host import openvswitch
 from dockenstack.host import users
@@ -30,6 +29,7 @@ from dockenstack.settings import ETC_LINK
 from dockenstack.settings import Home
 from dockenstack.settings import HOST
 from dockenstack.settings import SERVICE_USER
+from dockenstack import shell
 from dockenstack.stamp import Stamp
 
 PACKAGES = ('sudo', 'iproute2', 'ethtool', 'zstd')
@@ -40,7 +40,7 @@ FILTERS = ('ComputeFilter', 'ComputeCapabilitiesFilter',
            'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
            'ServerGroupAffinityFilter', 'SameHostFilter',
            'DifferentHostFilter')
-NOVA_MANAGE = pathlib.Path(__file__).parent / 'nova_manage.py'
+NOVA_MANAGE = common.SCRIPTS / 'nova_manage.py'
 
 
 def conf(home: Home) -> pathlib.Path:
@@ -123,13 +123,14 @@ def shared(home: Home) -> dict[str, common.Options]:
 def sync(home: Home) -> None:
     commands = [
         ['api_db', 'sync'],
-        ['cell_v2', 'map_cell0', '--database_connection',
-         database.url(home, 'nova_cell0')],
+        # Its database is named after that of [database]: nova_cell0.
+        ['cell_v2', 'map_cell0'],
         ['db', 'sync'],
         ['cell_v2', 'create_cell', '--name', 'cell1'],
     ]
-    common.run(home.bin / 'python', NOVA_MANAGE, conf(home),
-               json.dumps(commands))
+    # As root: others may have no access to the checkout.
+    shell.run(home.bin / 'python', NOVA_MANAGE, conf(home),
+              json.dumps(commands))
 
 
 def services(home: Home) -> list[Service]:

@@ -22,6 +22,8 @@ import sys
 
 from nova.cmd import manage
 
+CELL_EXISTS = (['cell_v2', 'create_cell', '--name', 'cell1'], 2)
+
 
 def run(configuration: str, arguments: list[str]) -> int:
     """One command in a process of its own: it configures global state."""
@@ -34,7 +36,8 @@ def run(configuration: str, arguments: list[str]) -> int:
 
 def main(configuration: str, commands: str) -> int:
     for arguments in json.loads(commands):
-        if status := run(configuration, arguments):
+        status = run(configuration, arguments)
+        if status and (arguments, status) != CELL_EXISTS:
             print(f'nova-manage {arguments[0]} ended with {status}')
             return status
     return 0
