@@ -70,6 +70,12 @@ class Home:
         return cls(pathlib.Path(os.path.abspath(root)), source)
 
     @property
+    def tag(self) -> str:
+        """Tells this cloud from another of the machine in shared names."""
+        path = str(self.root).encode()
+        return f'dockenstack-{hashlib.sha256(path).hexdigest()[:8]}'
+
+    @property
     def venv(self) -> pathlib.Path:
         return self.root / 'venv'
 

@@ -27,9 +27,6 @@ The state is in /var/lib/dockenstack; the environment variable
 DOCKENSTACK_HOME moves it."""
 
 
-LOCK = pathlib.Path('/run/lock/dockenstack.lock')
-
-
 def parser(name: str, description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog=f'contrib/dockenstack/{name}', description=description,
@@ -42,14 +39,19 @@ def require_root() -> None:
         raise SystemExit('dockenstack must be run as root')
 
 
+def lock_path(home: Home) -> pathlib.Path:
+    return pathlib.Path('/run/lock') / f'{home.tag}.lock'
+
+
 @contextlib.contextmanager
 def alone(home: Home) -> Iterator[None]:
     """Keep two commands from changing the cloud at the same time.
 
     The lock goes with the process: a killed command leaves none.
     """
-    LOCK.parent.mkdir(exist_ok=True)
-    with LOCK.open('w') as lock:
+    path = lock_path(home)
+    path.parent.mkdir(exist_ok=True)
+    with path.open('w') as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -83,7 +83,7 @@ def down(home: Home, purge: bool) -> None:
 def purge(home: Home) -> None:
     users.remove()
     shutil.rmtree(home.root, ignore_errors=True)
-    base.LOCK.unlink(missing_ok=True)
+    base.lock_path(home).unlink(missing_ok=True)
 
 
 def _stop_containers(home: Home, supervisor: Supervisor,

@@ -31,8 +31,6 @@ from dockenstack.stamp import Stamp
 
 PACKAGES = ('docker.io', 'tini', 'iptables')
 DEFAULT_SOCKET = '/var/run/docker.sock'
-# All containers of our own engine, so that they can be found without it.
-CGROUP_PARENT = 'dockenstack'
 INSTANCE_LABEL = 'org.openstack.nova.uuid'
 
 
@@ -112,7 +110,7 @@ def clear(home: Home, supervisor: Supervisor) -> None:
     May be called again.
     """
     supervisor.stop(service(home))
-    processes.end(processes.in_cgroup(CGROUP_PARENT), 0)
+    processes.end(processes.in_cgroup(home.tag), 0)
     mounts.remove_below(home.root / 'docker')
     mounts.remove_below(home.run / 'docker')
     shutil.rmtree(home.run / 'docker', ignore_errors=True)
@@ -142,7 +140,8 @@ def _configure(home: Home) -> None:
         'data-root': str(home.root / 'docker'),
         'exec-root': str(home.run / 'docker'),
         'pidfile': str(home.run / 'docker.pid'),
-        'cgroup-parent': f'/{CGROUP_PARENT}',
+        # So that its containers can be found without it.
+        'cgroup-parent': f'/{home.tag}',
         # The network is Neutron's: no bridge, no rule, no forwarding of
         # the engine's own.
         'bridge': 'none', 'iptables': False, 'ip6tables': False,
