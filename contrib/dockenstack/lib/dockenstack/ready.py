@@ -56,7 +56,7 @@ def http(url: str) -> Callable[[], bool]:
     """Any answer will do, a refusal too, but not an internal error."""
     def ready() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=15):
                 return True
         except urllib.error.HTTPError as error:
             return error.code < 500

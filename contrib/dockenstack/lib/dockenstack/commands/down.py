@@ -72,6 +72,7 @@ def down(home: Home, purge: bool) -> None:
     openvswitch.remove_taps(home)
     for name in interfaces:
         namespaces.remove_link(name)
+    namespaces.remove_directory()
     lxcfs.unmount(home)
     mounts.remove_below(home.root)
     if Stamp(home, 'cgroups').exists():

@@ -111,6 +111,7 @@ def clear(home: Home, supervisor: Supervisor) -> None:
     """
     supervisor.stop(service(home))
     processes.end(processes.in_cgroup(home.tag), 0)
+    mounts.remove_cgroup(home.tag)
     mounts.remove_below(home.root / 'docker')
     mounts.remove_below(home.run / 'docker')
     shutil.rmtree(home.run / 'docker', ignore_errors=True)

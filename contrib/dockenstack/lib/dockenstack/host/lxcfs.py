@@ -12,6 +12,7 @@
 
 """LXCFS, so that a container's /proc tells of the container."""
 
+import contextlib
 import os
 import pathlib
 
@@ -22,6 +23,8 @@ from dockenstack import shell
 
 PACKAGES = ('lxcfs', 'fuse3')
 MACHINES_OWN = pathlib.Path('/var/lib/lxcfs')
+# LXCFS makes this, and leaves it empty.
+RUNTIME = pathlib.Path('/run/lxcfs')
 
 
 def path(home: Home) -> pathlib.Path:
@@ -53,6 +56,10 @@ def unmount(home: Home) -> None:
     mount = str(home.run / 'lxcfs')
     while mount in pathlib.Path('/proc/self/mounts').read_text():
         shell.run('umount', '--lazy', mount)
+    if not machine_has_it():
+        for path in (RUNTIME / 'controllers', RUNTIME / 'root', RUNTIME):
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def machine_has_it() -> bool:

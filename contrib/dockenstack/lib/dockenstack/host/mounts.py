@@ -63,3 +63,13 @@ def remove_cgroups() -> None:
     """Undo `have_cgroups`."""
     remove_below(CGROUP)
     shell.run('umount', CGROUP, check=False)
+
+
+def remove_cgroup(name: str) -> None:
+    """Remove an empty control group from every hierarchy."""
+    for parent in (CGROUP, *CGROUP.iterdir()):
+        if (parent / name).is_dir():
+            for path in sorted((parent / name).rglob('*/'), reverse=True):
+                if path.is_dir():
+                    path.rmdir()
+            (parent / name).rmdir()

@@ -33,6 +33,13 @@ def remove_neutron() -> None:
             entry.unlink(missing_ok=True)
 
 
+def remove_directory() -> None:
+    """Undo the mount that the first namespace made, if it was the last."""
+    if NETNS.is_dir() and not list(NETNS.iterdir()):
+        shell.run('umount', NETNS, check=False)
+        NETNS.rmdir()
+
+
 def remove_link(name: str) -> None:
     """Remove one interface of the host. May be called again."""
     if (LINKS / name).exists():

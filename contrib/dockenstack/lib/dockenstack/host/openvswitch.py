@@ -128,15 +128,18 @@ def interfaces(home: Home) -> dict[str, str]:
 def remove_taps(home: Home) -> None:
     """Take away what outlives the switch; to be called once it is stopped.
 
-    The taps of the userspace datapath stay when it is killed. Those in the
-    routers' namespaces belong to no one from then on: begin as a boot would.
-    May be called again.
+    The taps of the userspace datapath stay when it is killed, and the kernel
+    keeps its datapath. Those in the routers' namespaces belong to no one from
+    then on: begin as a boot would. May be called again.
     """
     namespaces.remove_neutron()
     internal = [name for name, kind in interfaces(home).items()
                 if kind == 'internal']
     if internal:
         internal.append('ovs-netdev')
+        if datapath_type() == 'system':
+            shell.run('ovs-dpctl', 'del-dp', 'ovs-system', check=False)
+            internal.append('vxlan_sys_4789')
     for name in internal:
         namespaces.remove_link(name)
 

@@ -35,7 +35,9 @@ def build(home: Home) -> str:
     shutil.rmtree(home.venv, ignore_errors=True)
     shell.run(PYTHON, '-m', 'venv', home.venv)
     shell.run(home.bin / 'python', '-m', 'pip', 'install', '--no-deps',
-              '--no-compile', '--no-input', '--quiet', '-r', lock)
+              '--no-compile', '--no-input', '--quiet', '-r', lock,
+              env=shell.clean_environment(
+                  PIP_CACHE_DIR=str(home.root / 'cache')))
     _compile(home)
     _link_nova_etc(home)
     _link_client(home)
