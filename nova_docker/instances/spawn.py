@@ -22,6 +22,7 @@ from typing import Any
 
 from nova.network import model
 from oslo_log import log as logging
+from oslo_utils import timeutils
 
 from nova import exception
 from nova import objects
@@ -129,6 +130,9 @@ class Spawn:
                     instance, expected, timeout=timeout,
                     error_callback=_plugging_failed):
                 yield
+                wait = timeutils.StopWatch().start()
+            LOG.info('Took %0.2f seconds to wait for Neutron.',
+                     wait.elapsed(), instance=instance)
         except exception.InstanceEventTimeout as error:
             LOG.warning('Neutron did not wire the ports in %d s.', timeout,
                         instance=instance)
