@@ -95,8 +95,9 @@ def sandbox(instance: objects.Instance, image: str,
             'NetworkMode': 'none',
             'Dns': list(nameservers) or ['127.0.0.1'],
             'DnsSearch': ['.'],
-            'ExtraHosts': [f'{instance.hostname}:{address}'
-                           for address in addresses],
+            'ExtraHosts': [
+                f'{name}:{address}' for address in addresses
+                for name in dict.fromkeys((instance.hostname, hostname))],
             'ReadonlyRootfs': True,
             'CapDrop': ['ALL'],
             'SecurityOpt': ['no-new-privileges'],

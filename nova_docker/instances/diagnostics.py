@@ -77,9 +77,15 @@ def _uptime(instance: objects.Instance) -> int | None:
 
 def _add_memory(found: diagnostics.Diagnostics, instance: objects.Instance,
                 stats: client.Document) -> None:
+    memory = stats.get('memory_stats', {})
+    details = memory.get('stats') or {}
+    # Files that the kernel would drop at once are no use of memory. The two
+    # versions of cgroups call them differently.
+    droppable = details.get('total_inactive_file',
+                            details.get('inactive_file', 0))
     found.memory_details = diagnostics.MemoryDiagnostics(
         maximum=instance.flavor.memory_mb,
-        used=stats.get('memory_stats', {}).get('usage', 0) // units.Mi)
+        used=(memory.get('usage', 0) - droppable) // units.Mi)
 
 
 def _add_cpus(found: diagnostics.Diagnostics,

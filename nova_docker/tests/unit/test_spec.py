@@ -63,6 +63,16 @@ class SandboxTestCase(base.TestCase):
         self.assertEqual(['web-1:10.0.0.4', 'web-1:fd00::4'],
                          found['HostConfig']['ExtraHosts'])
 
+    def test_a_long_domain_name(self) -> None:
+        """Nova takes one of 255 bytes as a server's hostname."""
+        for name, expected in (('web.example.org', 'web.example.org'),
+                               (f'web.{"x" * 60}.org', 'web')):
+            found = spec.sandbox(base.make_instance(hostname=name), 'image',
+                                 [], ['10.0.0.4'])
+            self.assertEqual(expected, found['Hostname'])
+            self.assertEqual({f'{each}:10.0.0.4' for each in (
+                name, expected)}, set(found['HostConfig']['ExtraHosts']))
+
     def test_the_hosts_resolver_is_never_the_fall_back(self) -> None:
         found = spec.sandbox(base.make_instance(), 'image', [], [])
         self.assertEqual(['127.0.0.1'], found['HostConfig']['Dns'])
