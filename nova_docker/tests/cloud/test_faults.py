@@ -56,10 +56,10 @@ class FaultTestCase(base.CloudTestCase):
         self._refused(_QCOW2, 'QCOW')
 
     def test_noise(self) -> None:
-        self._refused(_NOISE, 'not')
+        self._refused(_NOISE, 'no tar archive')
 
     def test_an_empty_image(self) -> None:
-        self._refused(b'\0', 'not')
+        self._refused(b'\0', 'no tar archive')
 
     def test_a_truncated_archive(self) -> None:
         content = archives.busybox()
@@ -98,13 +98,13 @@ class FaultTestCase(base.CloudTestCase):
         self._fault('docker:runtime', 'nope', flavor=flavor)
 
     def test_the_api_refuses_a_bad_flavor_key(self) -> None:
-        for key, value in (('docker:pids_limit', 'abc'),
-                           ('docker:nosuch', '1'),
-                           ('docker:ulimit_nofile', 'many')):
-            with self.subTest(key=key), self.assertRaises(
-                    exceptions.BadRequestException) as refusal:
+        for key, value, named in (
+                ('docker:pids_limit', 'abc', 'abc'),
+                ('docker:ulimit_nofile', 'many', 'many'),
+                ('docker:nosuch', '1', 'docker:nosuch')):
+            with self.subTest(key=key), self.assertRaisesRegex(
+                    exceptions.BadRequestException, named):
                 self.make.flavor({key: value})
-            self.assertIn(key.partition('_')[0], str(refusal.exception))
 
     def test_it_works_after_the_fault_is_mended(self) -> None:
         """The next server is not the worse for the one that failed."""

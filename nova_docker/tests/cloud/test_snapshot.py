@@ -105,8 +105,13 @@ class SnapshotTestCase(base.CloudTestCase):
             'grep -c . /root/.ssh/authorized_keys'))
 
     def test_failure_leaves_no_image(self) -> None:
-        """The image goes away while it is made."""
+        """The image goes away in the middle of its upload."""
+        self.guest.run('head -c 200M /dev/urandom > /root/large')
+        self.addCleanup(self.guest.run, 'rm /root/large')
         image_id = self.make.begin_snapshot(self.server)
+        clouds.wait_until(
+            lambda: self.server.show().task_state == 'image_uploading',
+            'the upload has begun')
         image = clouds.connection('demo').image
         image.delete_image(image_id)
         self.server.wait_for('ACTIVE')
