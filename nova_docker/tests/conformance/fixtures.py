@@ -42,7 +42,8 @@ from vif_plug_ovs import privsep as os_vif_privsep
 
 from nova_docker.network import sandbox
 from nova_docker import privsep
-from nova_docker.tests.functional.network import base as network
+from nova_docker.tests.functional.network import openvswitch
+from nova_docker.tests.functional.network import processes
 
 #: Replaced by network_info() during a test.
 _made_up_ports = utils.get_test_network_info
@@ -183,11 +184,11 @@ class Host:
         assert libc.unshare(_CLONE_NEWNET) == 0, os.strerror(
             ctypes.get_errno())
         case.addClassCleanup(libc.setns, machine, _CLONE_NEWNET)
-        network.run('ip', 'link', 'set', 'lo', 'up')
-        self.switch = network.Switch(
+        processes.run('ip', 'link', 'set', 'lo', 'up')
+        self.switch = openvswitch.Switch(
             case.enterClassContext(tempfile.TemporaryDirectory()))
         case.addClassCleanup(self.switch.stop)
-        case.addClassCleanup(network._disconnect)
+        case.addClassCleanup(openvswitch.disconnect)
         # The bridge of Nova's made-up networks.
         self.switch.vsctl('add-br', 'br0', '--', 'set', 'Bridge', 'br0',
                           'datapath_type=netdev')

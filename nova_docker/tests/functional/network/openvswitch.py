@@ -92,7 +92,7 @@ class Switch(Database):
 
 def use(test: type[unittest.TestCase], connection: str) -> None:
     """Let os-vif talk to this switch as long as a class's tests run."""
-    test.addClassCleanup(_disconnect)
+    test.addClassCleanup(disconnect)
     os_vif.initialize()
     CONF.set_override('ovsdb_connection', connection, 'os_vif_ovs')
     test.addClassCleanup(CONF.clear_override, 'ovsdb_connection',
@@ -101,7 +101,7 @@ def use(test: type[unittest.TestCase], connection: str) -> None:
     os_vif.initialize(reset=True)
 
 
-def _disconnect() -> None:
+def disconnect() -> None:
     """End the connection to the switch, of which a process has but one."""
     backend = impl_idl.NeutronOvsdbIdl
     if backend._ovsdb_connection is not None:
