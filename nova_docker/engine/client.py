@@ -12,12 +12,11 @@
 
 """The engine's REST API, as the few calls that this driver makes.
 
-The only module that imports the Docker SDK. One client serves all threads.
+One client of the Docker SDK serves all threads.
 Calls are short and have a timeout; streams have another.
 """
 
 import base64
-from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -25,20 +24,14 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import dataclasses
-import functools
-import http.client
 import json
-import os
-import socket
-import struct
 from typing import Any
 from typing import TypeAlias
 
 import docker
-from docker import errors as docker_errors
-import requests
-import urllib3
 
+from nova_docker.engine import failures
+from nova_docker.engine import streams
 from nova_docker import errors
 
 Document: TypeAlias = dict[str, Any]
@@ -48,15 +41,6 @@ CHUNK = 1024 * 1024
 #: Connections kept open to the engine: one for each spawn that runs.
 POOL_SIZE = 32
 
-_BY_STATUS: Mapping[int, type[errors.EngineError]] = {
-    400: errors.EngineBadRequest,
-    404: errors.EngineNotFound,
-    409: errors.EngineConflict,
-}
-
-
-#: Before each frame of a log: its stream, three zeros, its length.
-_FRAME = struct.Struct('>4xL')
 #: In the engine's modes, which are Go's: everything but a regular file.
 _NOT_REGULAR = 0x8f280000
 
@@ -78,67 +62,6 @@ class FileStat:
     def is_file(self) -> bool:
         """Whether it is a regular file."""
         return not self.mode & _NOT_REGULAR
-
-
-@contextlib.contextmanager
-def _classified() -> Iterator[None]:
-    try:
-        yield
-    except docker_errors.APIError as error:
-        status = error.status_code or 0
-        kind = _BY_STATUS.get(status, errors.EngineError)
-        raise kind(str(error.explanation or error), status) from error
-    except (docker_errors.DockerException, http.client.HTTPException,
-            requests.exceptions.RequestException,
-            urllib3.exceptions.HTTPError) as error:
-        raise errors.EngineUnavailable(_root(error)) from error
-
-
-def _root(error: BaseException) -> str:
-    """Return the words of the error below those of HTTP's libraries."""
-    below = [each for each in (*error.args, error.__cause__)
-             if isinstance(each, BaseException)]
-    return _root(below[0]) if below else str(error)
-
-
-def _checked(call: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(call)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        with _classified():
-            return call(*args, **kwargs)
-    return checked
-
-
-def _reported(answer: requests.Response) -> list[Document]:
-    """Return the progress documents of a load; raise what they report.
-
-    The engine answers 200 before it has read the body, so a failure is only
-    in the answer's text.
-    """
-    documents = [json.loads(line) for line in answer.iter_lines() if line]
-    for document in documents:
-        if 'error' in document:
-            raise errors.EngineError(str(document['error']))
-    return documents
-
-
-def _payload(frames: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield what is in a stream that has stdout and stderr in frames.
-
-    The SDK's own reader waits for ever when the engine falls silent.
-    """
-    rest, skip = b'', 0
-    for piece in frames:
-        rest += piece
-        while rest:
-            if skip:
-                yield rest[:skip]
-                rest, skip = rest[skip:], max(0, skip - len(rest))
-            elif len(rest) >= _FRAME.size:
-                skip = _FRAME.unpack_from(rest)[0]
-                rest = rest[_FRAME.size:]
-            else:
-                break
 
 
 class Engine:
@@ -186,36 +109,36 @@ class Engine:
 
     # The engine
 
-    @_checked
+    @failures.checked
     def info(self) -> Document:
         """Return the engine's facts (``GET /info``)."""
         return self._calls.info()
 
-    @_checked
+    @failures.checked
     def version(self) -> Document:
         """Return the engine's versions (``GET /version``)."""
         return self._calls.version()
 
     def events(self, since: float,
-               filters: Mapping[str, Sequence[str]]) -> 'EventStream':
+               filters: Mapping[str, Sequence[str]]) -> streams.EventStream:
         """Open the event stream.
 
         :param since: seconds since the epoch; later events that the engine
             still remembers are told first
         :param filters: as the engine's API has them
         """
-        with _classified():
+        with failures.classified():
             client = self._calls
             answer = client._get(
                 client._url('/events'), stream=True, timeout=self._timeout,
                 params={'since': f'{since:.6f}',
                         'filters': json.dumps(filters)})
             client._raise_for_status(answer)
-            return EventStream(answer)
+            return streams.EventStream(answer)
 
     # Containers
 
-    @_checked
+    @failures.checked
     def containers(self, labels: Sequence[str]) -> list[Document]:
         """List containers in any state that carry all the labels.
 
@@ -224,13 +147,13 @@ class Engine:
         return self._calls.containers(
             all=True, filters={'label': list(labels)})
 
-    @_checked
+    @failures.checked
     def container(self, name: str) -> Document:
         """Inspect a container; EngineNotFound when there is none."""
         return self._calls.inspect_container(
             name)
 
-    @_checked
+    @failures.checked
     def create(self, name: str, config: Document) -> str:
         """Create a container and return its id.
 
@@ -239,12 +162,12 @@ class Engine:
         return str(self._calls.create_container_from_config(
             config, name)['Id'])
 
-    @_checked
+    @failures.checked
     def start(self, name: str) -> None:
         """Start a container; a running one stays as it is."""
         self._calls.start(name)
 
-    @_checked
+    @failures.checked
     def stop(self, name: str, timeout: int) -> None:
         """Send the stop signal; kill after ``timeout`` seconds."""
         # The answer comes when the container has ended, so the wait for it
@@ -259,16 +182,16 @@ class Engine:
         with contextlib.suppress(errors.EngineConflict):
             self._kill(name, signal)
 
-    @_checked
+    @failures.checked
     def _kill(self, name: str, signal: str) -> None:
         self._calls.kill(name, signal)
 
-    @_checked
+    @failures.checked
     def pause(self, name: str) -> None:
         """Freeze every process of a container."""
         self._calls.pause(name)
 
-    @_checked
+    @failures.checked
     def unpause(self, name: str) -> None:
         """Thaw a frozen container."""
         self._calls.unpause(name)
@@ -278,11 +201,11 @@ class Engine:
         with contextlib.suppress(errors.EngineNotFound):
             self._remove(name)
 
-    @_checked
+    @failures.checked
     def _remove(self, name: str) -> None:
         self._calls.remove_container(name, v=True, force=True)
 
-    @_checked
+    @failures.checked
     def stats(self, name: str) -> Document:
         """Return one sample of a container's resource use."""
         return self._calls.stats(
@@ -293,7 +216,7 @@ class Engine:
 
         :param lines: how many; a line has no bound
         """
-        with _classified():
+        with failures.classified():
             client = self._calls
             has_terminal = client.inspect_container(name)['Config']['Tty']
             answer = client._get(
@@ -302,15 +225,15 @@ class Engine:
             client._raise_for_status(answer)
             # The SDK's own call reads a terminal's log byte by byte.
             pieces = answer.iter_content(CHUNK)
-            yield from pieces if has_terminal else _payload(pieces)
+            yield from pieces if has_terminal else streams.payload(pieces)
 
-    @_checked
+    @failures.checked
     def read_archive(self, name: str, path: str) -> bytes:
         """Return a tar of a small file; EngineNotFound without it."""
         stream, _stat = self._calls.get_archive(name, path)
         return b''.join(stream)
 
-    @_checked
+    @failures.checked
     def stat(self, name: str, path: str) -> FileStat:
         """Describe a file of a container, which need not run.
 
@@ -324,12 +247,12 @@ class Engine:
             answer.headers['X-Docker-Container-Path-Stat']))
         return FileStat(found['mode'], found['size'], found['linkTarget'])
 
-    @_checked
+    @failures.checked
     def write_archive(self, name: str, path: str, archive: bytes) -> None:
         """Unpack a tar below ``path`` in a container's file system."""
         self._calls.put_archive(name, path, archive)
 
-    @_checked
+    @failures.checked
     def commit(self, name: str, reference: str, *, pause: bool,
                changes: Sequence[str] = ()) -> str:
         """Make an engine image of a container's file system.
@@ -348,19 +271,19 @@ class Engine:
 
     # Images
 
-    @_checked
+    @failures.checked
     def image(self, reference: str) -> Document:
         """Inspect an engine image; EngineNotFound when there is none."""
         return self._calls.inspect_image(
             reference)
 
-    @_checked
+    @failures.checked
     def images(self, reference: str) -> list[Document]:
         """List the engine images whose tag matches ``reference``."""
         return self._calls.images(
             filters={'reference': reference})
 
-    @_checked
+    @failures.checked
     def load_image(self, chunks: Iterable[bytes]) -> None:
         """Load a ``docker save`` archive.
 
@@ -371,9 +294,9 @@ class Engine:
             self._streams._url('/images/load'), data=iter(chunks),
             stream=True, params={'quiet': True})
         self._streams._raise_for_status(answer)
-        _reported(answer)
+        failures.reported(answer)
 
-    @_checked
+    @failures.checked
     def import_image(self, chunks: Iterable[bytes], reference: str,
                      changes: Sequence[str] = ()) -> str:
         """Make an engine image of a root file system tar.
@@ -388,9 +311,9 @@ class Engine:
                     'changes': list(changes)},
             headers={'Content-Type': 'application/x-tar'})
         self._streams._raise_for_status(answer)
-        return str(_reported(answer)[-1]['status'])
+        return str(failures.reported(answer)[-1]['status'])
 
-    @_checked
+    @failures.checked
     def tag_image(self, image: str, reference: str) -> None:
         """Give an engine image a further tag."""
         repository, tag = reference.rsplit(':', 1)
@@ -401,43 +324,11 @@ class Engine:
         with contextlib.suppress(errors.EngineNotFound):
             self._remove_image(reference, force)
 
-    @_checked
+    @failures.checked
     def _remove_image(self, reference: str, force: bool) -> None:
         self._streams.remove_image(reference, force=force)
 
     def save_image(self, reference: str) -> Generator[bytes, None, None]:
         """Yield the ``docker save`` archive of an image."""
-        with _classified():
+        with failures.classified():
             yield from self._streams.get_image(reference, chunk_size=CHUNK)
-
-
-class EventStream:
-    """The engine's events, one document each, until it is closed.
-
-    The iteration also ends when the engine has been silent for its timeout,
-    since nothing else tells a quiet engine from one that hangs.
-    """
-
-    def __init__(self, answer: requests.Response) -> None:
-        self._answer = answer
-        # Of our own, since the answer's goes while another thread reads it.
-        self._connection = socket.socket(
-            fileno=os.dup(answer.raw.fileno()))
-
-    def __iter__(self) -> Iterator[Document]:
-        with _classified():
-            try:
-                for line in self._answer.iter_lines():
-                    yield json.loads(line)
-            except requests.exceptions.ConnectionError as error:
-                if isinstance(error.args[0],
-                              urllib3.exceptions.ReadTimeoutError):
-                    return
-                raise
-        raise errors.EngineUnavailable('it closed the event stream')
-
-    def close(self) -> None:
-        """End the iteration, from any thread; can be done again."""
-        with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
-        self._connection.close()

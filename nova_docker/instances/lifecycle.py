@@ -33,6 +33,7 @@ import tenacity
 
 from nova.virt import event
 from nova_docker.engine import client
+from nova_docker.engine import streams
 from nova_docker import errors
 from nova_docker.instances import query
 from nova_docker import names
@@ -148,7 +149,7 @@ class Lifecycle:
         self._announcer = Announcer(emit)
         self._listener = listener
         self._known: dict[str, int] = {}
-        self._stream: client.EventStream | None = None
+        self._stream: streams.EventStream | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 

@@ -19,6 +19,7 @@ import struct
 import ddt
 
 from nova_docker.engine import client
+from nova_docker.engine import streams
 from nova_docker.tests import base
 
 
@@ -39,15 +40,15 @@ class PayloadTestCase(base.TestCase):
     def test_pieces(self, size: int) -> None:
         pieces = [self.SENT[start:start + size]
                   for start in range(0, len(self.SENT), size)]
-        self.assertEqual(self.SAID, b''.join(client._payload(pieces)))
+        self.assertEqual(self.SAID, b''.join(streams.payload(pieces)))
 
     def test_nothing(self) -> None:
-        self.assertEqual([], list(client._payload([])))
-        self.assertEqual([], list(client._payload([b'', b''])))
+        self.assertEqual([], list(streams.payload([])))
+        self.assertEqual([], list(streams.payload([b'', b''])))
 
     def test_a_frame_is_handed_on_before_its_end(self) -> None:
         """Its length is the container's to choose."""
-        pieces = client._payload(iter([frame(1, b'x' * 100)[:58]]))
+        pieces = streams.payload(iter([frame(1, b'x' * 100)[:58]]))
         self.assertEqual(b'x' * 50, next(pieces))
 
 
