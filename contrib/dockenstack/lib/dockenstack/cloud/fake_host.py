@@ -21,16 +21,22 @@ import openstack
 
 
 def forget(admin: Any, host: str) -> None:
-    """Remove all that Nova and Neutron know of the host."""
-    for server in list(admin.compute.servers(all_projects=True, host=host)):
-        admin.compute.delete_server(server, force=True)
-        admin.compute.wait_for_delete(server)
+    """Remove all that Nova and Neutron know of the host, which is stopped."""
+    services = list(admin.compute.services(host=host))
+    for service in services:
+        # Then its servers are deleted without waiting for it.
+        admin.compute.update_service_forced_down(
+            service, forced=True)
+    for server in list(admin.compute.servers(all_projects=True)):
+        if server.compute_host == host:
+            admin.compute.delete_server(server)
+            admin.compute.wait_for_delete(server)
     for aggregate in list(admin.compute.aggregates()):
         if aggregate.name == host:
             for member in aggregate.hosts or []:
                 admin.compute.remove_host_from_aggregate(aggregate, member)
             admin.compute.delete_aggregate(aggregate)
-    for service in list(admin.compute.services(host=host)):
+    for service in services:
         admin.compute.delete_service(service)
     for agent in list(admin.network.agents(host=host)):
         admin.network.delete_agent(agent)

@@ -115,7 +115,9 @@ def clear(home: Home, supervisor: Supervisor) -> None:
     mounts.remove_below(home.root / 'docker')
     mounts.remove_below(home.run / 'docker')
     shutil.rmtree(home.run / 'docker', ignore_errors=True)
-    pathlib.Path(DEFAULT_SOCKET).unlink(missing_ok=True)
+    # A pid file whose number another process has by now would stop it.
+    for path in (home.run / 'docker.pid', pathlib.Path(DEFAULT_SOCKET)):
+        path.unlink(missing_ok=True)
 
 
 def instance_containers(uuids: set[str]) -> list[str]:

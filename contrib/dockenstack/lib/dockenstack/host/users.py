@@ -97,15 +97,18 @@ def allow_rootwrap(home: Home) -> list[pathlib.Path]:
 
 
 def remove() -> None:
-    """Undo all of the above. May be called again."""
+    """Undo all of the above, but for users that another cloud runs as.
+
+    May be called again.
+    """
     SUDOERS.unlink(missing_ok=True)
     if ETC_LINK.is_symlink():
         ETC_LINK.unlink()
     for user in (SERVICE_USER, COMPUTE_USER):
         if _exists(pwd.getpwnam, user):
-            shell.run('userdel', user)
+            shell.run('userdel', user, check=False)
     if _exists(grp.getgrnam, GROUP):
-        shell.run('groupdel', GROUP)
+        shell.run('groupdel', GROUP, check=False)
 
 
 def _exists(lookup: Callable[[str], object], name: str) -> bool:
