@@ -50,6 +50,11 @@ class Guest:
                 f'"{command}" ended with {status}: {said}{complaint}')
         return said.strip()
 
+    def is_connected(self) -> bool:
+        """Tell whether the connection that was made still stands."""
+        transport = self._client and self._client.get_transport()
+        return bool(transport and transport.is_active())
+
     def is_reachable(self) -> bool:
         """Tell whether somebody can log in now, by a new connection."""
         try:
@@ -72,7 +77,8 @@ class Guest:
         self._client = None
 
     def _login(self) -> paramiko.SSHClient:
-        if self._client is None:
+        if self._client is None or not self.is_connected():
+            self.close()
             self._client = clouds.wait_until(
                 self._attempt, f'SSH on {self.address} answers')
         return self._client

@@ -53,10 +53,10 @@ def _is_gone(pid: int) -> bool:
 
 
 def up() -> None:
-    """Bring up again whatever died."""
-    ran = subprocess.run([_UP], check=False, text=True, timeout=_REPAIR,
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT)
+    """Bring up again whatever died, nova-compute the last of all."""
+    ran = subprocess.run([_UP, '--to', 'compute'], check=False, text=True,
+                         timeout=_REPAIR, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if ran.returncode:
         raise AssertionError(f'{_UP} failed:\n{ran.stdout}')
 

@@ -26,7 +26,8 @@ from nova_docker.tests.cloud import servers
 from nova_docker.tests.cloud import services
 
 #: A service that takes its time to end.
-_SLOW = 'trap "sleep 6; echo bye; exit 0" TERM; echo ready; cat'
+_SLOW = ('trap "sleep 6; echo bye; exit 0" TERM; echo ready; '
+         'while :; do sleep 1; done')
 
 
 class OperatorTestCase(base.CloudTestCase):
@@ -95,7 +96,8 @@ class ComputeTestCase(OperatorTestCase):
 
     def test_killed_while_it_stops_and_deletes(self) -> None:
         slow = self.make.server(metadata={
-            'docker:command': f"sh -c '{_SLOW}'", 'docker:tty': 'no'})
+            'docker:command': f"sh -c '{_SLOW}'"})
+        slow.wait_for_console('ready\n')
         doomed = self.make.server()
         compute = clouds.connection('demo').compute
         compute.stop_server(slow.id)

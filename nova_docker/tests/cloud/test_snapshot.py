@@ -57,6 +57,7 @@ class SnapshotTestCase(base.CloudTestCase):
         self.addCleanup(self.guest.run, f'kill {ticking}')
         image_id = self.make.snapshot(self.server)
         self.assertEqual('ACTIVE', self.server.wait_for('ACTIVE').status)
+        self.assertTrue(self.guest.is_connected())
         self.guest.run(f'kill -0 {ticking}')
         self.assertEqual(before, host.workload(self.server.id)['State'])
         self._assert_whole(image_id)
@@ -106,7 +107,7 @@ class SnapshotTestCase(base.CloudTestCase):
 
     def test_failure_leaves_no_image(self) -> None:
         """The image goes away in the middle of its upload."""
-        self.guest.run('head -c 200M /dev/urandom > /root/large')
+        self.guest.run('dd if=/dev/urandom of=/root/large bs=1M count=200')
         self.addCleanup(self.guest.run, 'rm /root/large')
         image_id = self.make.begin_snapshot(self.server)
         clouds.wait_until(
