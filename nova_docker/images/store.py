@@ -14,13 +14,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent import futures
 import contextlib
+import functools
 import platform
 import threading
 from typing import Final
+from typing import TypeAlias
 
 from nova import context as nova_context
 from nova import exception
@@ -35,6 +38,7 @@ from nova_docker.images import archive
 from nova_docker.images import download
 from nova_docker.images import limits
 from nova_docker.images import rootfs
+from nova_docker.images import sharing
 from nova_docker import names
 
 CONF = conf.CONF
@@ -55,6 +59,10 @@ def architectures() -> tuple[str, ...]:
     """Return what images this host runs, best first, as Go spells it."""
     machine = platform.machine()
     return _ARCHITECTURES.get(machine, (machine,))
+
+
+#: Begins the download of an image.
+_Start: TypeAlias = Callable[[], download.Download]
 
 
 class _Source:
@@ -138,31 +146,40 @@ class Store:
                reference: str) -> None:
         LOG.info('Fetching image %s', image_meta.id, instance=instance)
         try:
-            container_format = _checked_format(image_meta)
-            with download.Download(
-                    self._image_api, context, image_meta.id,
-                    instance.trusted_certs,
-                    CONF.docker.stream_timeout) as chunks:
-                if container_format == 'docker':
-                    self._load(chunks, reference)
-                else:
-                    self._import(chunks, reference)
+            bring = (self._load if _checked_format(image_meta) == 'docker'
+                     else self._import)
+            bring(functools.partial(
+                download.Download, self._image_api, context, image_meta.id,
+                instance.trusted_certs, CONF.docker.stream_timeout), reference)
         except limits.Unacceptable as error:
             raise exception.ImageUnacceptable(
                 image_id=image_meta.id, reason=error.reason) from error
 
-    def _load(self, chunks: Iterable[bytes], reference: str) -> None:
-        stream = archive.sanitised(
-            chunks, reference, architectures=architectures(),
-            limit=CONF.docker.image_max_size * _GIB)
-        with self._all_or_nothing(stream, reference) as source:
-            self._engine.load_image(source)
+    def _load(self, start: _Start, reference: str) -> None:
+        if sharing.checks_layers(self._engine):
+            with contextlib.suppress(archive.Unproven):
+                self._sanitise(start, reference, self._unseen)
+                return
+        self._sanitise(start, reference, None)
 
-    def _import(self, chunks: Iterable[bytes], reference: str) -> None:
-        stream = rootfs.checked(
-            chunks, limit=CONF.docker.image_max_size * _GIB)
-        with self._all_or_nothing(stream, reference) as source:
-            self._engine.import_image(source, reference, _ROOTFS_CHANGES)
+    def _unseen(self, digests: Sequence[str]) -> bool:
+        return not sharing.layers(self._engine).isdisjoint(digests)
+
+    def _sanitise(self, start: _Start, reference: str,
+                  unseen: archive.Unseen | None) -> None:
+        with start() as chunks:
+            stream = archive.sanitised(
+                chunks, reference, architectures=architectures(),
+                limit=CONF.docker.image_max_size * _GIB, unseen=unseen)
+            with self._all_or_nothing(stream, reference) as source:
+                self._engine.load_image(source)
+
+    def _import(self, start: _Start, reference: str) -> None:
+        with start() as chunks:
+            stream = rootfs.checked(
+                chunks, limit=CONF.docker.image_max_size * _GIB)
+            with self._all_or_nothing(stream, reference) as source:
+                self._engine.import_image(source, reference, _ROOTFS_CHANGES)
 
     @contextlib.contextmanager
     def _all_or_nothing(self, stream: Iterator[bytes],

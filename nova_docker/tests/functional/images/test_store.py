@@ -164,8 +164,17 @@ class HarmlessTest(base.ImageTestCase):
 
     def test_a_damaged_layer_leaves_nothing(self) -> None:
         tree = functional.root_file_system()
+        self.assert_refused(
+            self.layout(tree, functional.root_file_system([base.MARKER])))
+
+    def test_a_layer_of_another_can_not_be_had_by_its_digest(self) -> None:
+        secret = functional.root_file_system(
+            [functional.Entry('etc/secret', 'of another tenant\n')])
+        self.ensure(self.layout(secret))
         self.assertIn('layer 1', self.assert_refused(
-            self.layout(tree, functional.root_file_system([base.MARKER]))))
+            self.layout(secret, archives.tar([('bait', b'')]))))
+        self.assertIn('of another tenant', self.output(
+            self.ensure(self.layout(secret)), 'cat /etc/secret'))
 
     def test_what_only_the_engine_finds_leaves_nothing(self) -> None:
         # No two tools agree on what may be in a tar: this has a file below

@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import gzip
 import io
 import json
@@ -107,6 +108,15 @@ class SavedTest(ArchiveTestCase):
     def test_no_tag_comes_out_without_one(self) -> None:
         self.assert_image(sanitise(archives.tar(archives.saved().items()),
                                    None), self.both, None)
+
+    def test_what_the_engine_checks_itself_is_not_hashed(self) -> None:
+        content = archives.tar(archives.saved().items())
+        with mock.patch('hashlib.sha256') as sha256:
+            passed = b''.join(archive.sanitised(
+                [content], TAG, architectures=['amd64'], limit=archives.ROOM,
+                unseen=lambda digests: False))
+        sha256.assert_not_called()
+        self.assert_image(passed, self.both)
 
     @ddt.data(gzip.compress, zstd)
     def test_compressed_as_a_whole(self, compress: Callable[[bytes], bytes]
@@ -372,6 +382,26 @@ class AttackTest(ArchiveTestCase):
             files = archives.saved({'config.json': stolen}, [bait])
             self.assertIn('layer 1 does not match',
                           self.refused(archives.tar(files.items())))
+
+    def test_a_layer_that_the_engine_would_take_unseen(self) -> None:
+        asked: list[Sequence[str]] = []
+
+        def unseen(digests: Sequence[str]) -> bool:
+            asked.append(digests)
+            return True
+
+        passed = archive.sanitised(
+            [archives.tar(archives.saved().items())], TAG,
+            architectures=['amd64'], limit=archives.ROOM, unseen=unseen)
+        content = bytearray()
+
+        def consume() -> None:
+            for piece in passed:
+                content.extend(piece)
+        self.assertRaises(archive.Unproven, consume)
+        self.assertEqual(-1, content.find(TAG.encode()))
+        self.assertEqual([[f'sha256:{archives.digest(layer)}'
+                           for layer in SavedTest.both]], asked)
 
     @ddt.data('../../var/lib/secret', '/etc/passwd', 'config.json',
               'manifest.json', 'missing', '0')

@@ -13,6 +13,7 @@
 """Tests of nova_docker.images.documents."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import json
 from typing import Any
 
@@ -187,9 +188,15 @@ class ConfigTest(base.TestCase):
     layers = tuple(f'sha256:{archives.digest(layer)}'
                    for layer in (archives.LOWER, archives.UPPER))
 
+    def clean(self, document: bytes,
+              layers: Sequence[str | None] = layers) -> bytes:
+        config = documents.Config(document)
+        config.check_platform(HERE)
+        config.check_layers(layers)
+        return config.cleaned()
+
     def check(self, document: bytes) -> Any:
-        return json.loads(documents.checked_config(document, self.layers,
-                                                   HERE))
+        return json.loads(self.clean(document))
 
     def refused(self, document: bytes) -> str:
         return str(self.assertRaises(limits.Unacceptable, self.check,
@@ -197,8 +204,14 @@ class ConfigTest(base.TestCase):
 
     def test_a_good_one_stays_to_the_byte(self) -> None:
         document = archives.config(config={'Labels': {'version': '1'}})
-        self.assertEqual(document, documents.checked_config(
-            document, self.layers, HERE))
+        self.assertEqual(document, self.clean(document))
+
+    def test_names_its_layers(self) -> None:
+        self.assertEqual(list(self.layers),
+                         documents.Config(archives.config()).layers)
+
+    def test_a_layer_may_be_left_to_the_engine(self) -> None:
+        self.clean(archives.config(), [None, self.layers[1]])
 
     @ddt.data('Labels', 'labels', 'LABELS')
     def test_takes_our_labels_out(self, key: str) -> None:

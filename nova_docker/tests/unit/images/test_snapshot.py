@@ -25,10 +25,10 @@ from nova import context
 from nova import exception
 from nova.image import glance
 
-from nova_docker import errors
-from nova_docker import names
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker.images import snapshot
+from nova_docker import names
 from nova_docker.tests import base
 from nova_docker.tests.unit.images import archives
 

@@ -14,6 +14,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Sequence
+from typing import Any
 from unittest import mock
 
 import ddt
@@ -22,10 +23,10 @@ from nova import context
 from nova import exception
 from nova import objects
 
-from nova_docker import errors
-from nova_docker import names
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker.images import store
+from nova_docker import names
 from nova_docker.tests import base
 from nova_docker.tests.unit.images import archives
 from nova_docker.tests.unit.images import glance
@@ -42,13 +43,22 @@ class StoreTest(base.TestCase):
         self.useFixture(fixtures.MockPatch('platform.machine',
                                            return_value='x86_64'))
         self.engine = mock.create_autospec(client.Engine, instance=True)
-        self.engine.image.side_effect = errors.EngineNotFound('none')
+        self.engine.image.side_effect = self._image
+        self.engine.info.return_value = {'DriverStatus': [
+            ['Backing Filesystem', 'extfs']]}
+        self.engine.images.return_value = []
+        self.present: dict[str, Sequence[str]] = {}
         self.engine.load_image.side_effect = self._load
         self.engine.import_image.side_effect = self._import
         self.loaded: list[bytes] = []
         self.content = archives.tar(archives.saved().items())
         self.glance = glance.Glance(lambda: archives.pieces(self.content))
         self.store = store.Store(self.engine, self.glance.api)
+
+    def _image(self, reference: str) -> dict[str, Any]:
+        if reference not in self.present:
+            raise errors.EngineNotFound('no such image')
+        return {'RootFS': {'Layers': self.present[reference]}}
 
     def _load(self, chunks: Iterable[bytes]) -> None:
         self.loaded.append(b''.join(chunks))
@@ -76,7 +86,7 @@ class StoreTest(base.TestCase):
         return str(error)
 
     def test_a_present_image_is_not_fetched(self) -> None:
-        self.engine.image.side_effect = None
+        self.present[REFERENCE] = []
         self.assertEqual(REFERENCE, self.ensure())
         self.assertEqual([], self.glance.downloads)
 
@@ -141,6 +151,34 @@ class StoreTest(base.TestCase):
         self.content = archives.tar([('large', b'')])
         with mock.patch.object(store, '_GIB', 1024):
             self.assertIn('unpacks to more', self.refused())
+
+    def holds(self, *layers: bytes) -> None:
+        """Have an image of these layers in the engine."""
+        self.present['other'] = [f'sha256:{archives.digest(layer)}'
+                                 for layer in layers]
+        self.engine.images.return_value = [{'Id': 'other'}]
+
+    def test_a_layer_that_the_engine_has_must_be_brought_too(self) -> None:
+        self.holds(archives.LOWER)
+        self.assertEqual(REFERENCE, self.ensure())
+        self.assertEqual(2, len(self.glance.downloads))
+
+    def test_a_layer_that_is_only_named_is_refused(self) -> None:
+        self.holds(archives.UPPER)
+        self.content = archives.tar(archives.saved(
+            {'config.json': archives.config([archives.UPPER])},
+            [archives.LOWER]).items())
+        self.assertIn('layer 1', self.refused())
+
+    def test_an_engine_that_checks_nothing_gets_nothing_unchecked(
+            self) -> None:
+        self.engine.info.return_value = {'DriverStatus': [
+            ['driver-type', 'io.containerd.snapshotter.v1']]}
+        self.content = archives.tar(archives.saved(
+            {'config.json': archives.config([archives.UPPER])},
+            [archives.LOWER]).items())
+        self.assertIn('layer 1', self.refused())
+        self.assertEqual(1, len(self.glance.downloads))
 
     def test_remove(self) -> None:
         self.store.remove(IMAGE_ID)
