@@ -26,8 +26,8 @@ from nova import context
 from nova import exception
 import zstandard
 
-from nova_docker import names
 from nova_docker.images import store
+from nova_docker import names
 from nova_docker.tests import base as tests_base
 from nova_docker.tests.functional import base as functional
 from nova_docker.tests.functional.images import base
