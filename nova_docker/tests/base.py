@@ -31,7 +31,7 @@ objects.register_all()
 
 #: Seconds after which a condition that must come true has not. Generous: a
 #: slow machine may not fail a test.
-PATIENCE = 60
+PATIENCE = 120
 
 
 def make_flavor(**fields: Any) -> objects.Flavor:

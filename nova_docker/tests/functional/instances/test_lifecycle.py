@@ -35,6 +35,8 @@ STARTED = event.EVENT_LIFECYCLE_STARTED
 STOPPED = event.EVENT_LIFECYCLE_STOPPED
 PAUSED = event.EVENT_LIFECYCLE_PAUSED
 RESUMED = event.EVENT_LIFECYCLE_RESUMED
+#: Seconds of silence that are too many. A slow engine still answers sooner.
+SHORT = 5
 
 
 class Hearer:
@@ -167,15 +169,15 @@ class LifecycleTestCase(base.EngineTestCase):
         self.await_event(instance, STOPPED)
 
     def test_a_quiet_engine_is_not_lost(self) -> None:
-        self.follow(timeout=1)
-        tests.wait_until(lambda: len(self.hearer.engine) > 2,
-                         'the stream was opened three times')
+        self.follow(timeout=SHORT)
+        tests.wait_until(lambda: len(self.hearer.engine) > 1,
+                         'the stream was opened again')
         self.assertNotIn('lost', self.hearer.engine)
         instance = self.run_workload(self.make_image(), 'true')
         self.await_event(instance, STOPPED)
 
     def test_an_engine_that_hangs_is_lost(self) -> None:
-        self.follow(timeout=1)
+        self.follow(timeout=SHORT)
         self.wire.hang()
         self.await_engine('lost')
         self.wire.mend()
