@@ -12,6 +12,7 @@
 
 """Docker Engine: the machine's own, or one of ours on the same socket."""
 
+import grp
 import http.client
 import json
 import os
@@ -39,6 +40,16 @@ def socket_path() -> str:
     host = os.environ.get('DOCKER_HOST', '')
     scheme, _, path = host.partition('://')
     return path if scheme == 'unix' else DEFAULT_SOCKET
+
+
+def socket_group() -> str:
+    """The group whose members may use the engine, as a rule `docker`."""
+    owner = os.stat(socket_path()).st_gid
+    if not owner:
+        raise shell.Failure(
+            f'{socket_path()} belongs to the group root: nova-compute, which '
+            'is not root, could not open it')
+    return grp.getgrgid(owner).gr_name
 
 
 class _Connection(http.client.HTTPConnection):
@@ -93,6 +104,9 @@ def start(home: Home, supervisor: Supervisor) -> str:
     if not supervisor.pid(service(home)) and answers():
         Stamp(home, 'engine').set('foreign')
         return f"the machine's own, {_version()}"
+    if socket_path() != DEFAULT_SOCKET:
+        raise shell.Failure(
+            f'DOCKER_HOST names {socket_path()}, where no engine answers')
     packages.install(PACKAGES)
     Stamp(home, 'engine').set('ours')
     if mounts.have_cgroups():

@@ -15,6 +15,7 @@
 import json
 import pathlib
 
+from dockenstack.host import engine
 from dockenstack.host import lxcfs
 from dockenstack.host import openvswitch
 from dockenstack.host import users
@@ -75,7 +76,7 @@ def configure(home: Home) -> None:
 def configure_compute(home: Home) -> None:
     """The compute service: an unprivileged user, root by rootwrap alone."""
     state = users.own(home.data / 'nova-compute', COMPUTE_USER)
-    users.join(COMPUTE_USER, 'docker')
+    users.join(COMPUTE_USER, engine.socket_group())
     users.link_configuration(home)
     users.allow_rootwrap(home)
     sections = shared(home)
@@ -89,7 +90,9 @@ def configure_compute(home: Home) -> None:
     ini.write(compute_conf(home), {
         **sections,
         'os_vif_ovs': {'ovsdb_connection': openvswitch.connection(home)},
-        'docker': {'lxcfs': 'required', 'lxcfs_path': lxcfs.path(home)},
+        'docker': {'url': f'unix://{engine.socket_path()}',
+                   'lxcfs': 'required',
+                   'lxcfs_path': lxcfs.path(home)},
     })
 
 
