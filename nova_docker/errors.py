@@ -25,6 +25,9 @@ from typing import TypeVar
 
 from nova import exception
 from nova import objects
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
 
 T = TypeVar('T')
 
@@ -105,6 +108,22 @@ def translate(error: EngineError, instance: Any = None) -> Exception:
     """
     return next(make(error, instance) for kind, make in _TABLE
                 if isinstance(error, kind))
+
+
+def take_all(*steps: Callable[[], None]) -> None:
+    """Take every step of a cleanup, past errors; raise the first of them.
+
+    :param steps: each can be taken again
+    """
+    first: Exception | None = None
+    for step in steps:
+        try:
+            step()
+        except Exception as error:
+            LOG.warning('Cleaning up goes on after an error: %s', error)
+            first = first or error
+    if first is not None:
+        raise first
 
 
 def _guarded(method: Callable[..., T]) -> Callable[..., T]:

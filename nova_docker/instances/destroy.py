@@ -54,10 +54,9 @@ class Destroy:
 
     def _remove(self, instance: objects.Instance,
                 network_info: model.NetworkInfo) -> None:
-        try:
-            self._engine.remove(names.workload(instance.uuid))
-        finally:
-            self._network.remove(instance, network_info)
+        errors.take_all(
+            lambda: self._engine.remove(names.workload(instance.uuid)),
+            lambda: self._network.remove(instance, network_info))
 
     def _stop(self, instance: objects.Instance) -> None:
         try:

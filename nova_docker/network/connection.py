@@ -116,14 +116,18 @@ class Connection:
                 network_info: model.NetworkInfo) -> None:
         """Do :meth:`ensure` for Nova's start-up.
 
-        :raises VirtualInterfacePlugException: whatever is wrong with a port:
-            Nova then sets that one server to ERROR and starts all the same
+        :raises VirtualInterfacePlugException: whatever is wrong with a port
+            or the sandbox: Nova then sets that one server to ERROR and
+            starts all the same
         """
         try:
             self.ensure(instance, network_info)
-        except errors.UnsupportedVif as error:
+        except (errors.EngineUnavailable,
+                exception.VirtualInterfacePlugException):
+            raise
+        except (errors.EngineError, exception.NovaException) as error:
             raise exception.VirtualInterfacePlugException(
-                error.format_message()) from error
+                str(error)) from error
 
     def attach(self, instance: objects.Instance, port: model.VIF) -> None:
         """Add one port; undone if it fails. :meth:`detach` is its twin."""
@@ -131,7 +135,10 @@ class Connection:
         try:
             self.ensure(instance, ports)
         except Exception:
-            self.detach(instance, port)
+            # What fails in undoing it is in the log, and hides nothing.
+            with contextlib.suppress(
+                    exception.VirtualInterfaceUnplugException):
+                self.detach(instance, port)
             raise
 
     def detach(self, instance: objects.Instance, port: model.VIF) -> None:
@@ -141,10 +148,9 @@ class Connection:
     def remove(self, instance: objects.Instance,
                network_info: model.NetworkInfo) -> None:
         """Leave nothing of the instance's network; can be run again."""
-        try:
-            self.unplug(instance, network_info)
-        finally:
-            self._boxes.remove(instance.uuid)
+        errors.take_all(
+            lambda: self.unplug(instance, network_info),
+            lambda: self._boxes.remove(instance.uuid))
 
 
 def _names(network_info: model.NetworkInfo) -> tuple[list[str], list[str]]:

@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ddt
 
 from nova import exception
@@ -111,3 +113,35 @@ class MessagesTestCase(base.TestCase):
         """Another host could do no better with these."""
         for kind in (errors.BadSetting, errors.UnsupportedVif):
             self.assertTrue(issubclass(kind, exception.InvalidInput))
+
+
+class TakeAllTestCase(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.taken: list[int] = []
+
+    def step(self, number: int, error: Exception | None = None
+             ) -> Callable[[], None]:
+        def step() -> None:
+            self.taken.append(number)
+            if error is not None:
+                raise error
+        return step
+
+    def test_every_step_is_taken(self) -> None:
+        errors.take_all(self.step(1), self.step(2))
+        self.assertEqual([1, 2], self.taken)
+
+    def test_the_first_error_is_raised_at_the_end(self) -> None:
+        first = LookupError('first')
+        self.assertIs(first, self.assertRaises(
+            LookupError, errors.take_all, self.step(1), self.step(2, first),
+            self.step(3, LookupError('second')), self.step(4)))
+        self.assertEqual([1, 2, 3, 4], self.taken)
+
+    def test_whoever_ends_the_process_is_not_kept_waiting(self) -> None:
+        def step() -> None:
+            raise KeyboardInterrupt
+        self.assertRaises(KeyboardInterrupt, errors.take_all, step,
+                          self.step(2))
+        self.assertEqual([], self.taken)
