@@ -252,6 +252,11 @@ class Engine:
         """Unpack a tar below ``path`` in a container's file system."""
         self._calls.put_archive(name, path, archive)
 
+    def export(self, name: str) -> Generator[bytes, None, None]:
+        """Yield a tar of a container's whole file system."""
+        with failures.classified():
+            yield from self._streams.export(name, chunk_size=CHUNK)
+
     @failures.checked
     def commit(self, name: str, reference: str, *, pause: bool,
                changes: Sequence[str] = ()) -> str:

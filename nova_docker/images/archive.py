@@ -99,8 +99,8 @@ class _Contents:
         config.check_layers([digest for _name, digest in passed])
         if not self._hashed and unseen(config.layers):
             raise Unproven
-        yield _member(_CONFIG, config.cleaned())
-        yield _member(documents.MANIFEST, json.dumps([{
+        yield tarstream.member(_CONFIG, config.cleaned())
+        yield tarstream.member(documents.MANIFEST, json.dumps([{
             'Config': _CONFIG,
             'RepoTags': [reference] if reference else None,
             'Layers': [name for name, _digest in passed]}]).encode())
@@ -217,11 +217,6 @@ def sanitised(chunks: Iterable[compression.Data], reference: str | None, *,
 
 def _all_hashed(digests: Sequence[str]) -> bool:
     return False
-
-
-def _member(name: str, content: bytes) -> bytes:
-    return (tarstream.encode(name, len(content)) + content
-            + tarstream.padding(len(content)))
 
 
 def _quoted(name: str) -> str:

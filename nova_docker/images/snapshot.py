@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterator
 import contextlib
 from typing import Final
@@ -28,8 +29,7 @@ from oslo_log import log as logging
 
 from nova_docker.engine import client
 from nova_docker import errors
-from nova_docker.images import archive
-from nova_docker.images import store
+from nova_docker.images import flattened
 from nova_docker import names
 
 LOG = logging.getLogger(__name__)
@@ -37,10 +37,8 @@ LOG = logging.getLogger(__name__)
 #: Bytes that an upload may hand to HTTP in one chunk. Glance under uWSGI, as
 #: most clouds run it, answers 500 to a chunk that is larger than its buffer.
 _CHUNK: Final = 64 * 1024
-#: An operator who meets a snapshot in the engine sees what it is.
-_MARK: Final = f'LABEL {names.LABEL_PREFIX}snapshot=true'
-#: An engine's own image may be as large as the engine likes.
-_NO_LIMIT: Final = 2 ** 63
+#: The role of what is made on the way: it is no workload, and found again.
+_ROLE: Final = 'snapshot'
 
 
 class _Upload:
@@ -73,6 +71,12 @@ class Snapshot:
     upload, which takes most of the time, is not felt. A workload that was
     paused or stopped stays so. The engine thaws it whatever happens.
 
+    What Glance gets is one layer with the whole file system, as a virtual
+    machine's snapshot is one disk: what the server deleted is gone, and
+    snapshots of snapshots do not pile up layers until the engine has too
+    many. It is faster, too: "docker save" writes everything to the host's
+    disk before the first byte comes.
+
     :param engine: where workloads are
     :param image_api: where images go
     """
@@ -93,32 +97,41 @@ class Snapshot:
         """
         reference = names.snapshot_reference(image_id)
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._discard, self._engine.remove_image, reference)
             self._commit(instance, reference)
             update_task_state(
                 task_state=task_states.IMAGE_UPLOADING,
                 expected_state=task_states.IMAGE_PENDING_UPLOAD)
-            self._upload(context, instance, image_id, reference)
-        finally:
-            self._discard(reference, instance)
+            # It never runs: only a container's file system can be read.
+            still = self._engine.create(f'nova-snapshot-{image_id}', {
+                'Image': reference, 'Cmd': ['none'],
+                'HostConfig': {'NetworkMode': 'none'}})
+            undo.callback(self._discard, self._engine.remove, still)
+            self._upload(context, instance, image_id, flattened.archive(
+                self._engine, still, self._engine.image(reference)))
 
     def discard_leftovers(self) -> None:
         """Remove what a nova-compute that was killed left in the engine."""
+        label = f'{names.ROLE}={_ROLE}'
+        for container in self._engine.containers([label]):
+            self._discard(self._engine.remove, container['Id'])
         for image in self._engine.images(names.snapshot_reference('*')):
             for reference in image['RepoTags']:
-                self._discard(reference)
+                self._discard(self._engine.remove_image, reference)
 
     def _commit(self, instance: objects.Instance, reference: str) -> None:
         try:
-            self._engine.commit(names.workload(instance.uuid), reference,
-                                pause=True, changes=(_MARK,))
+            self._engine.commit(
+                names.workload(instance.uuid), reference, pause=True,
+                changes=(f'LABEL {names.ROLE}={_ROLE}',))
         except errors.EngineNotFound as error:
             raise exception.InstanceNotRunning(
                 instance_id=instance.uuid) from error
 
     def _upload(self, context: nova_context.RequestContext,
                 instance: objects.Instance, image_id: str,
-                reference: str) -> None:
+                archive: Generator[bytes, None, None]) -> None:
         metadata = {
             'container_format': 'docker',
             'disk_format': 'raw',
@@ -128,13 +141,8 @@ class Snapshot:
                 'owner_id': instance.project_id,
             },
         }
-        # The engine's own archive names the snapshot, and its labels the
-        # instance: neither has a meaning elsewhere.
-        with contextlib.closing(archive.sanitised(
-                self._engine.save_image(reference), None,
-                architectures=store.architectures(),
-                limit=_NO_LIMIT)) as pieces:
-            upload = _Upload(pieces)
+        with contextlib.closing(archive):
+            upload = _Upload(archive)
             image = self._image_api.update(context, image_id, metadata,
                                            data=upload)
         if image['size'] != upload.size:
@@ -143,10 +151,10 @@ class Snapshot:
                 image_id=image_id, reason='Glance has '
                 f"{image['size']} of the snapshot's {upload.size} bytes")
 
-    def _discard(self, reference: str,
-                 instance: objects.Instance | None = None) -> None:
+    @staticmethod
+    def _discard(remove: Callable[[str], None], name: str) -> None:
         try:
-            self._engine.remove_image(reference)
+            remove(name)
         except errors.EngineError as error:
-            LOG.warning('Engine image %s is left behind: %s', reference,
-                        error.message, instance=instance)
+            LOG.warning('%s is left behind in the engine: %s', name,
+                        error.message)

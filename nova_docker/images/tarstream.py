@@ -137,6 +137,11 @@ def padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
 
+def member(name: str, content: bytes) -> bytes:
+    """Return a whole member."""
+    return encode(name, len(content)) + content + padding(len(content))
+
+
 def pax_records(data: bytes) -> Mapping[str, str]:
     """Read a PAX extended header: ``LENGTH KEY=VALUE\\n`` again and again."""
     records: dict[str, str] = {}

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import io
+import json
 import tarfile
 from typing import Any
 from unittest import mock
@@ -27,6 +28,7 @@ from nova.image import glance
 
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.images import archive
 from nova_docker.images import snapshot
 from nova_docker import names
 from nova_docker.tests import base
@@ -34,6 +36,10 @@ from nova_docker.tests.unit.images import archives
 
 IMAGE_ID = '11111111-2222-3333-4444-555555555555'
 REFERENCE = names.snapshot_reference(IMAGE_ID)
+#: What the engine says of the commit.
+IMAGE = {'Architecture': 'amd64', 'Os': 'linux', 'Created': 'today',
+         'Config': {'Cmd': ['/bin/sh'], 'Labels': {
+             names.UUID: 'u', 'version': '1'}, 'Hostname': 'someone'}}
 
 
 class SnapshotTest(base.TestCase):
@@ -46,7 +52,9 @@ class SnapshotTest(base.TestCase):
         self.engine = mock.create_autospec(client.Engine, instance=True)
         self.engine.commit.side_effect = self._note('commit')
         self.engine.remove_image.side_effect = self._note('remove')
-        self.engine.save_image.side_effect = self._save
+        self.engine.remove.side_effect = self._note('remove still')
+        self.engine.image.return_value = IMAGE
+        self.engine.export.side_effect = self._export
         self.image_api = mock.create_autospec(glance.API, instance=True)
         self.image_api.update.side_effect = self._update
         self.instance = base.make_instance()
@@ -57,9 +65,8 @@ class SnapshotTest(base.TestCase):
             self.done.append(what)
         return note
 
-    def _save(self, reference: str) -> Iterator[bytes]:
-        yield from archives.pieces(
-            archives.tar(archives.saved().items()), 2 ** 20)
+    def _export(self, name: str) -> Iterator[bytes]:
+        yield from archives.pieces(archives.UPPER)
 
     def _update(self, context: Any, image_id: str, metadata: dict[str, Any],
                 data: Any) -> dict[str, Any]:
@@ -83,7 +90,7 @@ class SnapshotTest(base.TestCase):
     def test_tells_nova_each_step(self) -> None:
         self.snapshot()
         self.assertEqual(['image_pending_upload', 'commit', 'image_uploading',
-                          'upload', 'remove'], self.done)
+                          'upload', 'remove still', 'remove'], self.done)
 
     def test_freezes_the_workload_for_the_commit(self) -> None:
         self.snapshot()
@@ -96,12 +103,35 @@ class SnapshotTest(base.TestCase):
         self.assertEqual('docker', self.metadata['container_format'])
         self.assertEqual('raw', self.metadata['disk_format'])
 
-    def test_no_name_goes_along(self) -> None:
+    def test_is_an_image_of_one_layer(self) -> None:
         self.snapshot()
-        content = b''.join(self.reads)
-        self.assertEqual(-1, content.find(b'someone'))
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            self.assertIn('manifest.json', tar.getnames())
+        with tarfile.open(fileobj=io.BytesIO(b''.join(self.reads))) as tar:
+            found = {}
+            for name in tar.getnames():
+                data = tar.extractfile(name)
+                assert data is not None
+                found[name] = data.read()
+        self.assertEqual(archives.digest(archives.UPPER),
+                         archives.digest(found['layer.tar']))
+        self.assertEqual(
+            [{'Config': 'config.json', 'RepoTags': None,
+              'Layers': ['layer.tar']}], json.loads(found['manifest.json']))
+        config = json.loads(found['config.json'])
+        self.assertEqual({'Cmd': ['/bin/sh'], 'Labels': {'version': '1'}},
+                         config['config'])
+        self.assertEqual([f'sha256:{archives.digest(archives.UPPER)}'],
+                         config['rootfs']['diff_ids'])
+
+    def test_what_makes_an_image_passes_as_one(self) -> None:
+        self.snapshot()
+        self.assertTrue(b''.join(archive.sanitised(
+            self.reads, 'a:b', architectures=['amd64'],
+            limit=archives.ROOM)))
+
+    def test_a_file_system_that_changes_is_an_error(self) -> None:
+        self.engine.export.side_effect = [[bytes(1024)], [bytes(512)]]
+        error = self.assertRaises(errors.EngineError, self.snapshot)
+        self.assertIn('changed', error.message)
 
     def test_uploads_in_small_pieces(self) -> None:
         self.snapshot()
@@ -139,23 +169,26 @@ class SnapshotTest(base.TestCase):
         self.assertRaises(exception.InstanceNotRunning, self.snapshot)
 
     def test_leftovers_of_a_killed_process_go(self) -> None:
+        self.engine.containers.return_value = [{'Id': 'still'}]
         self.engine.images.return_value = [{'RepoTags': [REFERENCE]}]
         snapshot.Snapshot(self.engine, self.image_api).discard_leftovers()
+        self.engine.remove.assert_called_once_with('still')
         self.engine.remove_image.assert_called_once_with(REFERENCE)
 
-    def test_the_saved_stream_is_closed(self) -> None:
+    def test_the_stream_is_closed(self) -> None:
         closed: list[bool] = []
 
-        def save(reference: str) -> Iterator[bytes]:
+        def export(name: str) -> Iterator[bytes]:
             with contextlib.ExitStack() as stack:
                 stack.callback(closed.append, True)
-                yield from self._save(reference)
+                yield from self._export(name)
 
         def update(*args: Any, data: Any, **kwargs: Any) -> None:
-            data.read(10)
+            for _ in range(3):
+                data.read(2 ** 20)
             raise exception.ImageNotFound(image_id=IMAGE_ID)
 
-        self.engine.save_image.side_effect = save
+        self.engine.export.side_effect = export
         self.image_api.update.side_effect = update
         self.assertRaises(exception.ImageNotFound, self.snapshot)
-        self.assertEqual([True], closed)
+        self.assertEqual([True, True], closed)
