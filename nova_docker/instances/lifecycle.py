@@ -56,8 +56,9 @@ _TRANSITION_TO = {
 #: Nova ignores an event while a task of its own is under way for the
 #: instance, which is so when a container ends while it is still booted or
 #: rebooted. So each is told again, after these delays in seconds; Nova
-#: compares with the present state every time, so a repeat does no harm.
-REPEATS = (0.0, 1.0, 3.0, 10.0)
+#: compares with the present state every time, so a repeat does no harm. Less
+#: than 5 s lie between two: so soon after Nova's task a server must show it.
+REPEATS = (0.0, 1.0, 3.0, 6.0, 10.0)
 #: Seconds between attempts to reach an engine that went away.
 RETRY = 2
 
