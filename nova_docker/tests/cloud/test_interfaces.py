@@ -77,7 +77,8 @@ class InterfaceTestCase(base.CloudTestCase):
         self._assert_reaches_peer()
         self._detach(self._port_of(address))
         self.assertNotIn('eth1', self._inside())
-        self.assertNotIn(address, self.server.addresses())
+        clouds.wait_until(lambda: address not in self.server.addresses(),
+                          'the server shows the address no more')
 
     def test_it_survives_a_reboot(self) -> None:
         address = self._attach()
