@@ -83,12 +83,15 @@ def sandbox(instance: objects.Instance, image: str,
         address stands there, since the engine would write the host's.
     :param addresses: the server's own, which its name resolves to
     """
-    hostname = instance.hostname
-    if len(hostname) > _HOSTNAME_LENGTH:
-        # Nova takes a whole domain name, the kernel does not.
-        hostname = hostname.partition('.')[0]
+    whole = instance.hostname or instance.name
+    # Nova takes a whole domain name, the kernel does not.
+    hostname = (whole if len(whole) <= _HOSTNAME_LENGTH
+                else whole.partition('.')[0])
     return {
         'Image': image,
+        # Whatever user the operator's own image has: only of root's
+        # processes can the privileged daemon enter the namespace.
+        'User': '0:0',
         'Hostname': hostname,
         'Labels': names.labels(instance, names.Role.SANDBOX),
         'HostConfig': {
@@ -97,7 +100,7 @@ def sandbox(instance: objects.Instance, image: str,
             'DnsSearch': ['.'],
             'ExtraHosts': [
                 f'{name}:{address}' for address in addresses
-                for name in dict.fromkeys((instance.hostname, hostname))],
+                for name in dict.fromkeys((whole, hostname))],
             'ReadonlyRootfs': True,
             'CapDrop': ['ALL'],
             'SecurityOpt': ['no-new-privileges'],

@@ -63,6 +63,15 @@ class SandboxTestCase(base.TestCase):
         self.assertEqual(['web-1:10.0.0.4', 'web-1:fd00::4'],
                          found['HostConfig']['ExtraHosts'])
 
+    def test_its_namespace_opens_to_the_privileged_daemon(self) -> None:
+        found = spec.sandbox(base.make_instance(), 'image', [], [])
+        self.assertEqual('0:0', found['User'])
+
+    def test_a_server_without_a_hostname(self) -> None:
+        instance = base.make_instance(hostname=None)
+        found = spec.sandbox(instance, 'image', [], ['10.0.0.4'])
+        self.assertEqual(instance.name, found['Hostname'])
+
     def test_a_long_domain_name(self) -> None:
         """Nova takes one of 255 bytes as a server's hostname."""
         for name, expected in (('web.example.org', 'web.example.org'),
