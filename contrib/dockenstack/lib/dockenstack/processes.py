@@ -68,12 +68,21 @@ def _environment(pid: int) -> set[str]:
 def marked(home: Home, service: str | None = None) -> list[int]:
     """The pids of all that a service (or every service) left running."""
     wanted = {f'{HOME_MARK}={home.root}'}
-    wanted.add(f'{SERVICE_MARK}={service}' if service else '')
-    wanted.discard('')
+    if service:
+        wanted.add(f'{SERVICE_MARK}={service}')
     return [pid for pid in pids()
             if pid != os.getpid() and wanted <= (found := _environment(pid))
             and any(item.startswith(SERVICE_MARK) for item in found)
-            and start_time(pid)]
+            and _is_of_this_system(pid) and start_time(pid)]
+
+
+def _is_of_this_system(pid: int) -> bool:
+    """Whether it is not in a container, where our home is another's."""
+    try:
+        return (os.readlink(PROC / str(pid) / 'ns/pid') ==
+                os.readlink(PROC / 'self/ns/pid'))
+    except OSError:
+        return False
 
 
 def in_cgroup(name: str) -> list[int]:
