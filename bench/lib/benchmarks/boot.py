@@ -29,6 +29,7 @@ from typing import Any
 import uuid
 
 import openstack
+import process
 
 from benchmarks import figures
 
@@ -205,6 +206,7 @@ def main() -> int:
     parser.add_argument('--flavor', default='m1.nano')
     parser.add_argument('--network', default='private')
     options = parser.parse_args()
+    process.raise_on_signals()
     cloud = Cloud(options.flavor, options.network)
     kinds = _kinds(cloud, options.image)
     with contextlib.ExitStack() as stack:

@@ -24,6 +24,7 @@ import docker
 from nova.network import model
 from nova import objects
 from nova.virt import fake
+import process
 
 from benchmarks import figures
 from benchmarks import host
@@ -192,6 +193,7 @@ def main() -> int:
     parser.add_argument('--rounds', type=int, default=5,
                         help='how often those are')
     options = parser.parse_args()
+    process.raise_on_signals()
     # There is no Nova that could be told of the engine's health.
     logging.disable(logging.CRITICAL)
     with host.engine() as url, host.compute(url):
