@@ -289,6 +289,11 @@ class Engine:
             filters={'reference': reference})
 
     @failures.checked
+    def all_images(self) -> list[Document]:
+        """List every engine image, with a name or without one."""
+        return self._calls.images(all=True)
+
+    @failures.checked
     def load_image(self, chunks: Iterable[bytes]) -> None:
         """Load a ``docker save`` archive.
 

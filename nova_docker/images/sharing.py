@@ -18,12 +18,10 @@ it takes from its own store without a look at the bytes given for it: then an
 archive could name a layer of another tenant's image, and bring nothing.
 """
 
-from typing import Final
+import contextlib
 
 from nova_docker.engine import client
-
-#: A "*" stops at a slash; no name has more of them than this.
-_ALL_NAMES: Final = ('*', '*/*', '*/*/*', '*/*/*/*', '*/*/*/*/*')
+from nova_docker import errors
 
 
 def checks_layers(engine: client.Engine) -> bool:
@@ -37,8 +35,15 @@ def checks_layers(engine: client.Engine) -> bool:
 
 
 def layers(engine: client.Engine) -> set[str]:
-    """Return the digests of the layers of all images that have a name."""
-    images = {image['Id'] for pattern in _ALL_NAMES
-              for image in engine.images(pattern)}
-    return {layer for image in images for layer
-            in engine.image(image)['RootFS'].get('Layers') or ()}
+    """Return the digests of the layers of all images.
+
+    Those of an image without a name too: it has lost its own to another, or
+    a build made it on its way.
+    """
+    found: set[str] = set()
+    for image in engine.all_images():
+        # One that goes meanwhile takes its layers along.
+        with contextlib.suppress(errors.EngineNotFound):
+            found.update(
+                engine.image(image['Id'])['RootFS'].get('Layers') or ())
+    return found

@@ -114,6 +114,9 @@ class EngineTestCase(base.TestCase):
         if not _BUSYBOX.exists():
             self.fail(f'These tests need a static {_BUSYBOX}: install '
                       "Debian's package busybox-static.")
+        # After the containers, or they would stay behind without a name.
+        self._images: list[str] = []
+        self.addCleanup(self._remove_images)
         self.boxes = sandbox.Sandbox(self.engine, None)
         # The tests on it have no ports, so there is nothing to be wired.
         self.wires: mock.Mock = mock.create_autospec(wiring.Wiring,
@@ -128,10 +131,14 @@ class EngineTestCase(base.TestCase):
         :param changes: Dockerfile instructions
         """
         reference = f'nova-docker-test/image:{uuid.uuid4()}'
-        self.addCleanup(self.engine.remove_image, reference, force=True)
+        self._images.append(reference)
         self.engine.import_image([root_file_system(entries)], reference,
                                  list(changes))
         return reference
+
+    def _remove_images(self) -> None:
+        for reference in self._images:
+            self.engine.remove_image(reference, force=True)
 
     def make_instance(self, flavor: objects.Flavor | None = None,
                       **fields: Any) -> objects.Instance:

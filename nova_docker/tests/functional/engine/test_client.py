@@ -210,6 +210,15 @@ class ImagesTestCase(base.EngineTestCase):
         self.assertEqual(self.engine.image(image)['Id'],
                          self.engine.image(copy)['Id'])
 
+    def test_an_image_that_lost_its_name(self) -> None:
+        image = self.make_image()
+        self.run_workload(image)
+        found = self.engine.image(image)['Id']
+        self.engine.remove_image(image, force=True)
+        self._images.append(found)
+        self.assertIn(found, [each['Id'] for each in
+                              self.engine.all_images()])
+
     def test_commit(self) -> None:
         instance = self.run_workload(
             self.make_image(), '/bin/sh', '-c', 'echo kept > /file; sync')
