@@ -150,6 +150,7 @@ class Connection:
         """Leave nothing of the instance's network; can be run again."""
         errors.take_all(
             lambda: self.unplug(instance, network_info),
+            lambda: self._wires.unplug_forgotten(instance),
             lambda: self._boxes.remove(instance.uuid))
 
 

@@ -12,6 +12,7 @@
 
 """What Open vSwitch says of its ports and of what its datapath can do."""
 
+import dataclasses
 import threading
 from typing import Any
 
@@ -26,6 +27,19 @@ LOG = logging.getLogger(__name__)
 # What the column dpdk_version holds in a build without DPDK, which does not
 # segment whatever userspace-tso-enable says.
 _NO_DPDK = ('', 'none')
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """A port of an instance, as the switch knows it.
+
+    :param neutron_id: the Neutron port's id
+    """
+
+    name: str
+    neutron_id: str
+    mac: str
+    bridge: str
 
 
 class Datapath:
@@ -43,6 +57,16 @@ class Datapath:
     def has_port(self, name: str) -> bool:
         """Say whether a bridge has a port of that name."""
         return bool(self._find('Port', 'name', name))
+
+    def ports_of(self, uuid: str) -> list[Port]:
+        """Return the ports that os-vif has made for an instance."""
+        return [
+            Port(row['name'], row['external_ids']['iface-id'],
+                 row['external_ids']['attached-mac'],
+                 self._database.port_to_br(row['name']).execute(
+                     check_error=True))
+            for row in self._find('Interface', 'external_ids',
+                                  {'vm-uuid': uuid}, 'name')]
 
     def offloads_checksums(self, bridge: str) -> bool:
         """Say whether containers may leave TCP checksums to the datapath.
@@ -78,9 +102,9 @@ class Datapath:
         return enabled and (version or '') not in _NO_DPDK
 
     def _find(
-        self, table: str, column: str, value: str, *wanted: str,
-    ) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = self._database.db_find(
+        self, table: str, column: str, value: Any, *wanted: str,
+    ) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._database.db_find(
             table, (column, '=', value), columns=[column, *wanted],
         ).execute(check_error=True)
         return found

@@ -100,6 +100,19 @@ class Wiring:
         finally:
             links.delete_link(interface.host_name)
 
+    def unplug_forgotten(self, instance: objects.Instance) -> None:
+        """Take away the ports that the switch still has of an instance.
+
+        Nova does not name them any more when the server was deleted while
+        its host was down, or when a crash interrupted the boot.
+
+        :raises VirtualInterfaceUnplugException: the switch refused
+        """
+        for port in self._switch.ports_of(instance.uuid):
+            LOG.info('Port %s is still on the switch.', port.neutron_id,
+                     instance=instance)
+            self.unplug(instance, _forgotten(port))
+
     def connect(
         self, instance: objects.Instance, vif: model.VIF, pid: int,
     ) -> str:
@@ -187,6 +200,17 @@ def _os_vif_port(
     port = os_vif_util.nova_to_osvif_vif(vif)
     port.vif_name = interface.host_name
     return port
+
+
+def _forgotten(port: datapath.Port) -> model.VIF:
+    """Return what Nova would know of a port, as far as unplugging needs."""
+    hybrid = port.name.startswith('qvo')
+    return model.VIF(
+        id=port.neutron_id, address=port.mac, type=model.VIF_TYPE_OVS,
+        ovs_interfaceid=port.neutron_id,
+        devname=None if hybrid else port.name,
+        details={model.VIF_DETAILS_OVS_HYBRID_PLUG: hybrid},
+        network=model.Network(id=_NOBODY, bridge=port.bridge))
 
 
 def _port_of_nobody() -> os_vif_objects.vif.VIFOpenVSwitch:

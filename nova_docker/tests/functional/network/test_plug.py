@@ -17,6 +17,8 @@ from typing import Any
 
 from nova import exception
 from nova.network import model
+from nova import objects
+from oslo_utils import uuidutils
 
 from nova_docker import errors
 from nova_docker.tests.functional.network import base
@@ -125,6 +127,15 @@ class PlugTestCase(base.NetworkTestCase):
         self.wiring.unplug(self.instance, unbound)
         self.assertNotIn(vif['devname'], base.host_links())
 
+    def test_unplug_what_nova_forgot(self) -> None:
+        self.plug()
+        other = objects.Instance(uuid=uuidutils.generate_uuid())
+        self.wiring.unplug_forgotten(other)
+        self.assertEqual(1, len(self.switch.ports()))
+        for _ in range(2):
+            self.wiring.unplug_forgotten(self.instance)
+            self.assert_clean()
+
     def test_other_types_are_refused_by_name(self) -> None:
         for vif_type in (model.VIF_TYPE_BRIDGE, model.VIF_TYPE_VHOSTUSER,
                          model.VIF_TYPE_BINDING_FAILED):
@@ -183,6 +194,12 @@ class HybridPlugTestCase(base.NetworkTestCase):
             self.wiring.unplug(self.instance, self.vif)
             self.assertEqual([], self.switch.ports())
             self.assertEqual(self.links_before, base.host_links())
+
+    def test_unplug_what_nova_forgot(self) -> None:
+        self.wiring.plug(self.instance, self.vif)
+        self.wiring.unplug_forgotten(self.instance)
+        self.assertEqual([], self.switch.ports())
+        self.assertEqual(self.links_before, base.host_links())
 
 
 class DeadSwitchTestCase(base.NetworkTestCase):
