@@ -46,7 +46,7 @@ class StoreTest(base.TestCase):
         self.engine.image.side_effect = self._image
         self.engine.info.return_value = {'DriverStatus': [
             ['Backing Filesystem', 'extfs']]}
-        self.engine.images.return_value = []
+        self.engine.all_images.return_value = []
         self.present: dict[str, Sequence[str]] = {}
         self.engine.load_image.side_effect = self._load
         self.engine.import_image.side_effect = self._import
@@ -156,7 +156,7 @@ class StoreTest(base.TestCase):
         """Have an image of these layers in the engine."""
         self.present['other'] = [f'sha256:{archives.digest(layer)}'
                                  for layer in layers]
-        self.engine.images.return_value = [{'Id': 'other'}]
+        self.engine.all_images.return_value = [{'Id': 'other'}]
 
     def test_a_layer_that_the_engine_has_must_be_brought_too(self) -> None:
         self.holds(archives.LOWER)
