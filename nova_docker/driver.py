@@ -138,6 +138,9 @@ class DockerDriver(driver.ComputeDriver):
                  use_cache: bool = True) -> hardware.InstanceInfo:
         return self._query.info(instance)
 
+    def get_diagnostics(self, instance: objects.Instance) -> dict[str, int]:
+        return self._diagnostics.flat(instance)
+
     def get_instance_diagnostics(self, instance: objects.Instance
                                  ) -> diagnostics_obj.Diagnostics:
         return self._diagnostics(instance)

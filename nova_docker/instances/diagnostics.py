@@ -36,6 +36,12 @@ _COUNTERS = {
     'tx_octets': 'rx_bytes', 'tx_packets': 'rx_packets',
     'tx_errors': 'rx_errors', 'tx_drop': 'rx_dropped',
 }
+#: The flat format's name of a counter, and the structured one's.
+_FLAT_COUNTERS = {
+    'rx': 'rx_octets', 'rx_packets': 'rx_packets', 'rx_errors': 'rx_errors',
+    'rx_drop': 'rx_drop', 'tx': 'tx_octets', 'tx_packets': 'tx_packets',
+    'tx_errors': 'tx_errors', 'tx_drop': 'tx_drop',
+}
 _NETWORK = pathlib.Path('/sys/class/net')
 
 
@@ -66,6 +72,27 @@ class Diagnostics:
         _add_disk(found, stats)
         _add_interfaces(found, instance)
         return found
+
+    def flat(self, instance: objects.Instance) -> dict[str, int]:
+        """Return the same as API versions before 2.48 have it.
+
+        Names and units are libvirt's: nanoseconds, KiB of memory and bytes.
+        """
+        found = self(instance)
+        figures = {f'cpu{cpu.id}_time': cpu.time
+                   for cpu in found.cpu_details}
+        figures['memory'] = found.memory_details.maximum * units.Ki
+        figures['memory-rss'] = found.memory_details.used * units.Ki
+        for disk in found.disk_details:
+            figures |= {'root_read': disk.read_bytes,
+                        'root_read_req': disk.read_requests,
+                        'root_write': disk.write_bytes,
+                        'root_write_req': disk.write_requests}
+        for number, nic in enumerate(found.nic_details):
+            figures |= {f'eth{number}_{ours}': getattr(nic, field)
+                        for ours, field in _FLAT_COUNTERS.items()
+                        if nic.obj_attr_is_set(field)}
+        return figures
 
 
 def _uptime(instance: objects.Instance) -> int | None:

@@ -69,3 +69,15 @@ class DiagnosticsTestCase(base.TestCase):
             counted.read_bytes, counted.write_bytes, counted.read_requests,
             counted.write_requests))
         self.assertIsNone(found.uptime)
+
+    def test_the_flat_format_of_old_api_versions(self) -> None:
+        engine = mock.create_autospec(client.Engine, instance=True)
+        engine.container.return_value = {'State': {'Status': 'running'}}
+        engine.stats.return_value = FIRST
+        found = diagnostics.Diagnostics(engine).flat(base.make_instance(
+            flavor=base.make_flavor(memory_mb=64)))
+        self.assertEqual({
+            'cpu0_time': 30, 'cpu1_time': 40,
+            'memory': 64 * 1024, 'memory-rss': 5 * 1024,
+            'root_read': 11, 'root_write': 2,
+            'root_read_req': 5, 'root_write_req': 6}, found)
