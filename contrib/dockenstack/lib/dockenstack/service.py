@@ -167,6 +167,7 @@ class Supervisor:
                'LANG': 'C.UTF-8', 'LC_ALL': 'C.UTF-8',
                # Titles of processes would overwrite the marks.
                'SPT_NOENV': '1',
+               **self.home.caches,
                **processes.marks(self.home, service.name), **service.env}
         log = self.log(service)
         if log.exists() and log.stat().st_size > LOG_LIMIT:

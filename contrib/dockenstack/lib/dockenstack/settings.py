@@ -112,6 +112,11 @@ class Home:
         return self.root / 'images'
 
     @property
+    def caches(self) -> dict[str, str]:
+        """An environment that keeps caches out of root's home directory."""
+        return {'XDG_CACHE_HOME': str(self.root / 'cache')}
+
+    @property
     def project(self) -> pathlib.Path:
         return self.source / 'contrib' / 'dockenstack'
 

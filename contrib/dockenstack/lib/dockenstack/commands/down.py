@@ -83,6 +83,7 @@ def down(home: Home, purge: bool) -> None:
 
 def purge(home: Home) -> None:
     users.remove()
+    engine.remove_runtime()
     shutil.rmtree(home.root, ignore_errors=True)
     base.lock_path(home).unlink(missing_ok=True)
 

@@ -13,6 +13,7 @@
 """`tempest`: run Tempest's tests against the cloud."""
 
 import json
+import os
 import pathlib
 import subprocess
 
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
          place / 'etc' / 'tempest.conf', '--concurrency',
          options.concurrency, '--regex', options.regex, *more],
         cwd=place, env=shell.clean_environment(
-            PATH=f'{home.bin}:{shell.clean_environment()["PATH"]}')
+            **home.caches, PATH=f'{home.bin}:{os.environ["PATH"]}')
     ).returncode
 
 

@@ -12,6 +12,7 @@
 
 """Docker Engine: the machine's own, or one of ours on the same socket."""
 
+import contextlib
 import grp
 import http.client
 import json
@@ -132,6 +133,14 @@ def clear(home: Home, supervisor: Supervisor) -> None:
     # A pid file whose number another process has by now would stop it.
     for path in (home.run / 'docker.pid', pathlib.Path(DEFAULT_SOCKET)):
         path.unlink(missing_ok=True)
+
+
+def remove_runtime() -> None:
+    """Remove the empty directories that an engine leaves in /run."""
+    for path in ('/run/containerd/s', '/run/containerd',
+                 '/run/docker/plugins', '/run/docker'):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 def instance_containers(uuids: set[str]) -> list[str]:

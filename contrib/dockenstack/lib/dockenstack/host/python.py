@@ -36,8 +36,7 @@ def build(home: Home) -> str:
     shell.run(PYTHON, '-m', 'venv', home.venv)
     shell.run(home.bin / 'python', '-m', 'pip', 'install', '--no-deps',
               '--no-compile', '--no-input', '--quiet', '-r', lock,
-              env=shell.clean_environment(
-                  PIP_CACHE_DIR=str(home.root / 'cache')))
+              env=shell.clean_environment(**home.caches))
     _compile(home)
     _link_nova_etc(home)
     _link_client(home)

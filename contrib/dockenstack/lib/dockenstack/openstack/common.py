@@ -154,7 +154,7 @@ def in_cloud(home: Home, script: str, request: object) -> str:
         [home.bin / 'python', '-B', '-m', f'dockenstack.cloud.{script}'],
         input=json.dumps(request), capture_output=True, text=True,
         env=shell.clean_environment(
-            PYTHONPATH=str(home.project / 'lib'),
+            **home.caches, PYTHONPATH=str(home.project / 'lib'),
             OS_CLIENT_CONFIG_FILE=str(home.clouds)))
     shell.note(done.stdout + done.stderr)
     if done.returncode:

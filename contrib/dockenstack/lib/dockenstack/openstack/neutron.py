@@ -22,6 +22,7 @@ from dockenstack import processes
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack import settings
+from dockenstack import shell
 from dockenstack.settings import EXTERNAL_GATEWAY
 from dockenstack.settings import Home
 from dockenstack.settings import HOST
@@ -103,8 +104,7 @@ def _configure_agents(home: Home) -> None:
     sections['oslo_concurrency'] = {'lock_path': state / 'locks'}
     base = directory(home) / 'agent.conf'
     sections['agent'] = {
-        # Neutron looks for its command among the children of the helper.
-        'root_helper': home.project / 'lib' / 'as-child',
+        'root_helper': _root_helper(home),
         'report_interval': 15}
     sections['ovs'] = {'ovsdb_connection': openvswitch.connection(home)}
     for name in PRIVSEP_CONTEXTS:
@@ -113,6 +113,13 @@ def _configure_agents(home: Home) -> None:
     ini.write(base, sections)
     for name, specific in _specific(home).items():
         ini.write(directory(home) / f'{name}.ini', specific)
+
+
+def _root_helper(home: Home) -> pathlib.Path:
+    """A copy of `as-child`: the checkout may go while the agents run."""
+    path = home.etc / 'neutron' / 'as-child'
+    shell.write(path, (home.project / 'lib/as-child').read_text(), 0o755)
+    return path
 
 
 def _specific(home: Home) -> dict[str, ini.Sections]:

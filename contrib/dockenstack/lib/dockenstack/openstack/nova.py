@@ -133,7 +133,8 @@ def sync(home: Home) -> None:
     ]
     # As root: others may have no access to the checkout.
     shell.run(home.bin / 'python', NOVA_MANAGE, conf(home),
-              json.dumps(commands))
+              json.dumps(commands), env=shell.clean_environment(
+                  **home.caches))
 
 
 def services(home: Home) -> list[Service]:
