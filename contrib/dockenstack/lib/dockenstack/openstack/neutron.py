@@ -22,12 +22,12 @@ from dockenstack import processes
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack import settings
-from dockenstack import shell
 from dockenstack.settings import EXTERNAL_GATEWAY
 from dockenstack.settings import Home
 from dockenstack.settings import HOST
 from dockenstack.settings import PORTS
 from dockenstack.settings import SERVICE_USER
+from dockenstack import shell
 
 PACKAGES = ('dnsmasq-base', 'haproxy', 'iptables', 'conntrack', 'ipset',
             'iputils-arping', 'iproute2', 'procps')
