@@ -148,7 +148,6 @@ class FlavorTestCase(base.EngineTestCase):
             self.make_image(), '/bin/sh', '-c',
             'exec tail /dev/zero', flavor=flavor(8))
         self.assertEqual(137, self.wait_for_end(instance))
-        self.assertTrue(self.state(instance)['OOMKilled'])
 
     def test_swap(self) -> None:
         made = self.make_instance(tests.make_flavor(memory_mb=48, swap=16))
