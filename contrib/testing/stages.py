@@ -112,9 +112,19 @@ def unit(shop: Workshop) -> Outcome:
     return shop.run_tests('unit', minutes=10)
 
 
+def _prepare_host(shop: Workshop) -> None:
+    """Have what an engine and a switch of the tests' own need.
+
+    They are not the cloud's, but its stages install the programs, and mount
+    control groups where nothing did.
+    """
+    shop.cloud.up('engine')
+    shop.cloud.up('openvswitch')
+
+
 def functional(shop: Workshop) -> Outcome:
     """nova_docker/tests/functional: an engine, os-vif, Open vSwitch"""
-    shop.cloud.up('openvswitch')
+    _prepare_host(shop)
     with shop.engine.running(shop.env):
         return shop.run_tests('functional', '--concurrency', '1', minutes=20,
                               DOCKER_HOST=shop.engine.url)
@@ -122,7 +132,7 @@ def functional(shop: Workshop) -> Outcome:
 
 def conformance(shop: Workshop) -> Outcome:
     """nova_docker/tests/conformance: Nova's own suites, on the same"""
-    shop.cloud.up('openvswitch')
+    _prepare_host(shop)
     with shop.engine.running(shop.env):
         return shop.run_tests('conformance', '--concurrency', '1', minutes=20,
                               DOCKER_HOST=shop.engine.url)
