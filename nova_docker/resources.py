@@ -29,6 +29,7 @@ from oslo_utils import versionutils
 
 from nova_docker.conf import CONF
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker import spec
 
 #: The engine's storage drivers that enforce a container's size wherever
@@ -174,10 +175,19 @@ class Resources:
             reserved_disk: int) -> None:
         """Write this node's inventory and traits.
 
+        While the engine is away they stay as they are. Nova asks for them
+        when it gives up a boot, too, and an error would hide why it did.
+
         :param ratios: ComputeDriver._get_allocation_ratios
         :param reserved_disk: GB kept for the host
+        :raises EngineUnavailable: if nothing was ever written
         """
-        found = self.available(nodename)
+        try:
+            found, host = self.available(nodename), self.host()
+        except errors.EngineUnavailable:
+            if provider_tree.has_inventory(nodename):
+                return
+            raise
         present = provider_tree.data(nodename).inventory
         ratio = ratios(present)
         provider_tree.update_inventory(nodename, {
@@ -189,17 +199,17 @@ class Resources:
             orc.DISK_GB: _inventory(found['local_gb'], reserved_disk,
                                     ratio[orc.DISK_GB]),
         })
-        self._update_traits(provider_tree, nodename)
+        _update_traits(provider_tree, nodename, host)
 
-    def _update_traits(self, provider_tree: tree.ProviderTree,
-                       nodename: str) -> None:
-        host = self.host()
-        held = {TRAIT_DOCKER: True, TRAIT_DISK_QUOTA: host.disk_quota,
-                TRAIT_LXCFS: host.lxcfs is not None}
-        for trait, present in held.items():
-            change = (provider_tree.add_traits if present
-                      else provider_tree.remove_traits)
-            change(nodename, trait)
+
+def _update_traits(provider_tree: tree.ProviderTree, nodename: str,
+                   host: spec.Host) -> None:
+    held = {TRAIT_DOCKER: True, TRAIT_DISK_QUOTA: host.disk_quota,
+            TRAIT_LXCFS: host.lxcfs is not None}
+    for trait, present in held.items():
+        change = (provider_tree.add_traits if present
+                  else provider_tree.remove_traits)
+        change(nodename, trait)
 
 
 def _inventory(total: int, reserved: int, ratio: float) -> dict[str, Any]:

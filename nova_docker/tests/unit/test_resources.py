@@ -215,6 +215,17 @@ class InventoryTestCase(ResourcesTestCase):
             {'CUSTOM_OPERATORS_OWN', resources.TRAIT_DOCKER},
             self.update().traits)
 
+    def test_they_stay_while_the_engine_is_away(self) -> None:
+        before = self.update()
+        self.engine.info.side_effect = errors.EngineUnavailable('gone')
+        after = self.update()
+        self.assertEqual((before.inventory, before.traits),
+                         (after.inventory, after.traits))
+
+    def test_nothing_to_keep_while_the_engine_is_away(self) -> None:
+        self.engine.info.side_effect = errors.EngineUnavailable('gone')
+        self.assertRaises(errors.EngineUnavailable, self.update)
+
     def test_available(self) -> None:
         found = self.resources.available('node')
         self.assertEqual(
