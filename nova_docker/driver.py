@@ -41,6 +41,7 @@ from nova_docker.instances import destroy
 from nova_docker.instances import diagnostics
 from nova_docker.instances import keys
 from nova_docker.instances import lifecycle
+from nova_docker.instances import orphans
 from nova_docker.instances import power
 from nova_docker.instances import query
 from nova_docker.instances import spawn
@@ -90,7 +91,8 @@ class DockerDriver(driver.ComputeDriver):
         self._lifecycle = lifecycle.Lifecycle(
             engine, self._query, self.emit_event,
             health.Health(lambda: CONF.host,
-                          virtapi.update_compute_provider_status))
+                          virtapi.update_compute_provider_status),
+            orphans.Orphans(engine, self._destroy))
 
     # The host
 

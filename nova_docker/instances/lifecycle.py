@@ -139,16 +139,16 @@ class Lifecycle:
     :param engine: whose events are followed
     :param instances: compares after an interruption
     :param emit: gives an event to Nova
-    :param listener: told when the engine comes and goes
+    :param listeners: told, in turn, when the engine comes and goes
     """
 
     def __init__(self, engine: client.Engine, instances: query.Query,
                  emit: Callable[[event.LifecycleEvent], None],
-                 listener: Listener) -> None:
+                 *listeners: Listener) -> None:
         self._engine = engine
         self._instances = instances
         self._announcer = Announcer(emit)
-        self._listener = listener
+        self._listeners = listeners
         self._known: dict[str, int] = {}
         self._stream: streams.EventStream | None = None
         self._stopping = threading.Event()
@@ -192,7 +192,8 @@ class Lifecycle:
             if self._stopping.is_set():
                 return
             self._compare()
-            self._listener.found()
+            for listener in self._listeners:
+                listener.found()
             for record in self._stream:
                 self._handle(record)
 
@@ -200,7 +201,8 @@ class Lifecycle:
         if self._stopping.is_set():
             return
         LOG.error("Following the engine's events was interrupted: %s", error)
-        self._listener.lost(str(error))
+        for listener in self._listeners:
+            listener.lost(str(error))
         self._await_engine()
 
     def _await_engine(self) -> None:

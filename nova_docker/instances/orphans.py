@@ -1,0 +1,84 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What failed boots left behind while the engine was away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nova.compute import vm_states
+from nova.network import model
+from oslo_log import log as logging
+
+from nova import context as nova_context
+from nova import exception
+from nova import objects
+from nova_docker.engine import client
+from nova_docker.instances import destroy
+from nova_docker import names
+
+LOG = logging.getLogger(__name__)
+
+
+class Orphans:
+    """Cleans up after boots whose own cleaning up found no engine.
+
+    Nova forgets on which host such a server was, so nobody else would. What
+    has ever run is not touched, nor what this cloud does not know.
+
+    :param engine: where they are
+    :param remove: removes an instance
+    """
+
+    def __init__(self, engine: client.Engine,
+                 remove: destroy.Destroy) -> None:
+        self._engine = engine
+        self._remove = remove
+
+    def lost(self, reason: str) -> None:
+        """Wait until the engine is back."""
+
+    def found(self) -> None:
+        """Remove every one; what fails is tried again the next time."""
+        for uuid in self._never_started():
+            try:
+                instance = _given_up(uuid)
+                if instance is not None:
+                    LOG.info('Removing what its failed boot has left.',
+                             instance=instance)
+                    self._remove(instance, model.NetworkInfo())
+            except Exception:
+                LOG.exception('What a failed boot has left stays.',
+                              instance_uuid=uuid)
+
+    def _never_started(self) -> Iterator[str]:
+        """Yield the instances with a sandbox at most, or a new workload."""
+        containers = self._engine.containers([names.UUID])
+        started = {
+            names.uuid_of(container) for container in containers
+            if container['Labels'].get(names.ROLE) == names.Role.WORKLOAD
+            and container['State'] != 'created'}
+        present = {container['Labels'][names.UUID]
+                   for container in containers}
+        yield from sorted(present - started)
+
+
+def _given_up(uuid: str) -> objects.Instance | None:
+    """Return the instance if Nova has given it up; it may be deleted."""
+    context = nova_context.get_admin_context(read_deleted='yes')
+    try:
+        instance = objects.Instance.get_by_uuid(context, uuid)
+    except exception.InstanceNotFound:
+        return None
+    failed = instance.vm_state == vm_states.ERROR and not instance.host
+    return instance if instance.deleted or failed else None

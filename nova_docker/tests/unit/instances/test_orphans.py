@@ -1,0 +1,109 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Only what never ran, and what Nova has given up, is removed."""
+
+from typing import Any
+from unittest import mock
+import uuid
+
+from nova.compute import vm_states
+
+from nova import exception
+from nova import objects
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker.instances import destroy
+from nova_docker.instances import orphans
+from nova_docker import names
+from nova_docker.tests import base
+
+
+def _container(instance_uuid: str, role: names.Role,
+               state: str) -> dict[str, Any]:
+    return {'Labels': {names.UUID: instance_uuid, names.ROLE: role.value},
+            'State': state}
+
+
+class OrphansTestCase(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.uuid = str(uuid.uuid4())
+        self.engine = mock.create_autospec(client.Engine, instance=True)
+        self.remove = mock.create_autospec(destroy.Destroy, instance=True)
+        self.orphans = orphans.Orphans(self.engine, self.remove)
+        self.known: dict[str, objects.Instance] = {}
+        patch = mock.patch.object(objects.Instance, 'get_by_uuid',
+                                  autospec=True, side_effect=self._get)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def _get(self, context: Any, instance_uuid: str) -> objects.Instance:
+        self.assertEqual('yes', context.read_deleted)
+        try:
+            return self.known[instance_uuid]
+        except KeyError:
+            raise exception.InstanceNotFound(
+                instance_id=instance_uuid) from None
+
+    def _know(self, **fields: Any) -> objects.Instance:
+        instance = base.make_instance(uuid=self.uuid, **{
+            'vm_state': vm_states.ERROR, 'host': None, 'deleted': False,
+            **fields})
+        self.known[self.uuid] = instance
+        return instance
+
+    def _present(self, workload: str | None) -> None:
+        states = {names.Role.SANDBOX: 'exited', names.Role.WORKLOAD: workload}
+        self.engine.containers.return_value = [
+            _container(self.uuid, role, state)
+            for role, state in states.items() if state]
+
+    def _is_removed(self) -> bool:
+        self.remove.reset_mock()
+        self.orphans.found()
+        return bool(self.remove.called)
+
+    def test_what_its_boot_has_left_is_removed(self) -> None:
+        instance = self._know()
+        for workload in (None, 'created'):
+            self._present(workload)
+            self.assertTrue(self._is_removed())
+            [call] = self.remove.call_args_list
+            self.assertIs(instance, call.args[0])
+
+    def test_what_was_deleted_meanwhile_is_removed(self) -> None:
+        self._know(deleted=True, host='somewhere')
+        self._present('created')
+        self.assertTrue(self._is_removed())
+
+    def test_what_ever_ran_stays(self) -> None:
+        self._know(deleted=True)
+        for workload in ('running', 'exited', 'paused', 'dead'):
+            self._present(workload)
+            self.assertFalse(self._is_removed())
+
+    def test_what_is_under_way_stays(self) -> None:
+        self._know(vm_state=vm_states.BUILDING, host='here')
+        self._present('created')
+        self.assertFalse(self._is_removed())
+
+    def test_what_another_cloud_has_stays(self) -> None:
+        self._present('created')
+        self.assertFalse(self._is_removed())
+
+    def test_a_failure_is_for_the_next_time(self) -> None:
+        self._know()
+        self._present('created')
+        self.remove.side_effect = errors.EngineUnavailable('gone again')
+        self.orphans.lost('no word')
+        self.assertTrue(self._is_removed())
