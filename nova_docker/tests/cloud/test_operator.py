@@ -151,7 +151,20 @@ class EngineTestCase(OperatorTestCase):
             lambda: services.compute_service().status == 'enabled',
             'the host is back in scheduling')
         self.assertNotIn('COMPUTE_STATUS_DISABLED', services.host_traits())
-        # To its containers a crash of the engine is a power cut.
+        self._assert_all_start_again()
+
+    def test_killed_while_one_boots(self) -> None:
+        """Nobody can clean up without the engine, but when it is back."""
+        half = self.make.server(wait=())
+        clouds.wait_until(lambda: host.containers(half.id), 'it has begun')
+        self._kill('docker')
+        self.assertIn('Docker Engine', half.fault())
+        self._revive()
+        self.make.delete(half)
+        self._assert_all_start_again()
+
+    def _assert_all_start_again(self) -> None:
+        """A crash of the engine is a power cut to its containers."""
         self.running.wait_for('SHUTOFF')
         self.running.start()
         self.assertEqual('precious', self.guest.again().run('cat /root/data'))
