@@ -12,6 +12,7 @@
 
 """Find and remove mounts below a directory, and have control groups."""
 
+import contextlib
 import pathlib
 
 from dockenstack import shell
@@ -66,10 +67,15 @@ def remove_cgroups() -> None:
 
 
 def remove_cgroup(name: str) -> None:
-    """Remove an empty control group from every hierarchy."""
+    """Remove a control group from every hierarchy, where it is empty.
+
+    One that the kernel still holds, for a process not yet reaped, stays: it
+    is no obstacle. May be called again.
+    """
     for parent in (CGROUP, *CGROUP.iterdir()):
-        if (parent / name).is_dir():
-            for path in sorted((parent / name).rglob('*/'), reverse=True):
-                if path.is_dir():
+        group = parent / name
+        if group.is_dir():
+            below = [path for path in group.rglob('*') if path.is_dir()]
+            for path in (*sorted(below, reverse=True), group):
+                with contextlib.suppress(OSError):
                     path.rmdir()
-            (parent / name).rmdir()
