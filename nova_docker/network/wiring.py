@@ -185,6 +185,12 @@ class Wiring:
         try:
             os_vif.unplug(port, os_vif_util.nova_to_osvif_instance(instance))
         except os_vif_exception.ExceptionBase as error:
+            gone = isinstance(error.__context__,
+                              os_vif_exception.NetworkInterfaceNotFound)
+            if gone and not interface.hybrid_bridge:
+                # The kernel was faster: it takes the link along with the
+                # namespace that ended. The switch's port went before it.
+                return
             raise exception.VirtualInterfaceUnplugException(
                 reason=f'port {vif["id"]}: {error}') from error
 
