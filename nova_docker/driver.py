@@ -45,6 +45,7 @@ from nova_docker.instances import orphans
 from nova_docker.instances import power
 from nova_docker.instances import query
 from nova_docker.instances import spawn
+from nova_docker.instances import workload
 from nova_docker.network import connection
 from nova_docker.network import datapath
 from nova_docker.network import sandbox
@@ -82,9 +83,11 @@ class DockerDriver(driver.ComputeDriver):
             wiring.Wiring(datapath.Datapath()))
         self._power = power.Power(engine, network)
         self._destroy = destroy.Destroy(engine, network, self._power)
-        self._spawn = spawn.Spawn(
-            engine, store.Store(engine, image_api), network,
-            keys.Keys(engine), self._destroy, virtapi, self._resources.host)
+        images = store.Store(engine, image_api)
+        workloads = workload.Workload(engine, keys.Keys(engine),
+                                      self._resources.host)
+        self._spawn = spawn.Spawn(engine, images, network, workloads,
+                                  self._destroy, virtapi)
         self._snapshot = snapshot.Snapshot(engine, image_api)
         self._console = output.Output(engine, options.console_output_max_size)
         self._diagnostics = diagnostics.Diagnostics(engine)

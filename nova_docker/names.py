@@ -61,6 +61,11 @@ def sandbox(uuid: str) -> str:
     return f'nova-{uuid}-sandbox'
 
 
+def aside(uuid: str) -> str:
+    """Return the name of a workload that another stands in for."""
+    return f'nova-{uuid}-aside'
+
+
 def instance_uuid(container_name: str) -> str | None:
     """Return the instance's uuid for a workload's name, else None."""
     match = _WORKLOAD.fullmatch(container_name)

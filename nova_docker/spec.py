@@ -112,14 +112,23 @@ def sandbox(instance: objects.Instance, image: str,
     }
 
 
-def workload(instance: objects.Instance, image: str, host: Host) -> Document:
+def workload(instance: objects.Instance, image: str, host: Host, *,
+             flavor: objects.Flavor | None = None,
+             asked: settings.Workload | None = None,
+             binds: Sequence[str] = ()) -> Document:
     """Return the create arguments of an instance's workload.
 
     :param image: the engine image to run
+    :param flavor: another than the instance's own
+    :param asked: what image and tenant ask for, if not what the instance
+        says: a rescue image has its own properties
+    :param binds: further mounts, as ``source:target:options``
     :raises BadSetting: naming the key that can't be used
     """
-    asked = settings.workload(instance.metadata, instance.system_metadata)
-    granted = settings.privileges(instance.flavor.extra_specs)
+    flavor = flavor or instance.flavor
+    asked = asked or settings.workload(instance.metadata,
+                                       instance.system_metadata)
+    granted = settings.privileges(flavor.extra_specs)
     body = {
         'Image': image,
         'Cmd': asked.command,
@@ -138,10 +147,10 @@ def workload(instance: objects.Instance, image: str, host: Host) -> Document:
                 # A single file would lose everything when it is full.
                 'max-size': f'{host.log_size * units.Ki // 2}k',
                 'max-file': '2'}},
-            'Binds': _binds(host),
-            **limits(instance.flavor),
-            **_disk(instance.flavor, host),
-            **_disk_io(instance.flavor, host),
+            'Binds': [*_binds(host), *binds],
+            **limits(flavor),
+            **_disk(flavor, host),
+            **_disk_io(flavor, host),
             **_privileges(granted, host),
         },
     }

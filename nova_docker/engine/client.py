@@ -196,6 +196,24 @@ class Engine:
         """Thaw a frozen container."""
         self._calls.unpause(name)
 
+    @failures.checked
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a container another name.
+
+        :raises EngineConflict: if another container has it
+        """
+        self._calls.rename(name, new_name)
+
+    @failures.checked
+    def update(self, name: str, limits: Document) -> None:
+        """Change the limits of a container, which may be running.
+
+        :param limits: fields of ``HostConfig``
+        """
+        url = self._calls._url('/containers/{0}/update', name)
+        self._calls._raise_for_status(
+            self._calls._post_json(url, data=limits))
+
     def remove(self, name: str) -> None:
         """Kill and remove a container; it may be gone already."""
         with contextlib.suppress(errors.EngineNotFound):

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent import futures
 import contextlib
@@ -31,12 +30,10 @@ from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.images import store
-from nova_docker.instances import command
 from nova_docker.instances import destroy
-from nova_docker.instances import keys
+from nova_docker.instances import workload
 from nova_docker import names
 from nova_docker.network import connection
-from nova_docker import spec
 
 LOG = logging.getLogger(__name__)
 
@@ -47,23 +44,21 @@ class Spawn:
     :param engine: where they run
     :param images: brings a Glance image into the engine
     :param network: connects an instance
-    :param injected: writes the key pair
+    :param workloads: makes what runs the image
     :param undo: removes what a failed spawn has made
     :param events: waits for Neutron
-    :param host: returns the facts that the create arguments depend on
     """
 
     def __init__(self, engine: client.Engine, images: store.Store,
-                 network: connection.Connection, injected: keys.Keys,
-                 undo: destroy.Destroy, events: virtapi.VirtAPI,
-                 host: Callable[[], spec.Host]) -> None:
+                 network: connection.Connection,
+                 workloads: workload.Workload, undo: destroy.Destroy,
+                 events: virtapi.VirtAPI) -> None:
         self._engine = engine
         self._images = images
         self._network = network
-        self._keys = injected
+        self._workloads = workloads
         self._undo = undo
         self._events = events
-        self._host = host
 
     def __call__(self, context: Any, instance: objects.Instance,
                  image_meta: objects.ImageMeta,
@@ -74,7 +69,7 @@ class Spawn:
             the image, the command or the engine was at fault
         """
         with self._undone_on_failure(instance, network_info):
-            self._refuse_early(instance)
+            self._workloads.check(instance)
             with futures.ThreadPoolExecutor(2, 'spawn') as threads:
                 image = threads.submit(self._images.ensure, context,
                                        instance, image_meta)
@@ -83,20 +78,10 @@ class Spawn:
                     self._network.enclose(instance, network_info)
                     joined = threads.submit(self._network.join, instance,
                                             network_info)
-                    self._create(instance, image.result())
+                    self._workloads.create(instance, image.result())
                     joined.result()
             if power_on:
                 self._engine.start(names.workload(instance.uuid))
-
-    def _refuse_early(self, instance: objects.Instance) -> None:
-        spec.workload(instance, '', self._host())
-
-    def _create(self, instance: objects.Instance, image: str) -> None:
-        name = names.workload(instance.uuid)
-        self._engine.create(name, spec.workload(instance, image,
-                                                self._host()))
-        command.check(self._engine, name)
-        self._keys.inject(instance)
 
     @contextlib.contextmanager
     def _undone_on_failure(self, instance: objects.Instance,

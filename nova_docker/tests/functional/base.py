@@ -29,6 +29,8 @@ from oslo_serialization import jsonutils
 
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.instances import keys
+from nova_docker.instances import workload
 from nova_docker import names
 from nova_docker.network import connection
 from nova_docker.network import sandbox
@@ -122,6 +124,8 @@ class EngineTestCase(base.TestCase):
         self.wires: mock.Mock = mock.create_autospec(wiring.Wiring,
                                                      instance=True)
         self.network = connection.Connection(self.boxes, self.wires)
+        self.workloads = workload.Workload(
+            self.engine, keys.Keys(self.engine), self.host)
 
     def make_image(self, *entries: Entry,
                    changes: Sequence[str] = ('CMD ["/bin/sh"]',)) -> str:
@@ -146,6 +150,7 @@ class EngineTestCase(base.TestCase):
         instance = base.make_instance(flavor, **fields)
         self.addCleanup(self.engine.remove, names.sandbox(instance.uuid))
         self.addCleanup(self.engine.remove, names.workload(instance.uuid))
+        self.addCleanup(self.engine.remove, names.aside(instance.uuid))
         return instance
 
     def host(self) -> spec.Host:

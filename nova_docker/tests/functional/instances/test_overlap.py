@@ -25,7 +25,6 @@ from nova import objects
 from nova_docker import errors
 from nova_docker.images import store
 from nova_docker.instances import destroy
-from nova_docker.instances import keys
 from nova_docker.instances import power
 from nova_docker.instances import spawn
 from nova_docker import names
@@ -42,10 +41,10 @@ class OverlapTestCase(base.EngineTestCase):
         self.ports = model.NetworkInfo([model.VIF(
             network=model.Network(subnets=[]))])
         self.spawn = spawn.Spawn(
-            self.engine, self.images, self.network, keys.Keys(self.engine),
+            self.engine, self.images, self.network, self.workloads,
             destroy.Destroy(self.engine, self.network,
                             power.Power(self.engine, self.network)),
-            nova_api.VirtAPI(), self.host)
+            nova_api.VirtAPI())
 
     def run_spawn(self) -> None:
         self.spawn(context.get_admin_context(), self.instance,

@@ -30,7 +30,6 @@ from nova_docker import errors
 from nova_docker.images import store
 from nova_docker.instances import destroy
 from nova_docker.instances import files
-from nova_docker.instances import keys
 from nova_docker.instances import power
 from nova_docker.instances import query
 from nova_docker.instances import spawn
@@ -71,8 +70,8 @@ class SpawnTestCase(base.EngineTestCase):
         if image is not None:
             self.images.ensure.return_value = image
         spawn.Spawn(
-            self.engine, self.images, self.network, keys.Keys(self.engine),
-            self.undo, self.events, self.host)(
+            self.engine, self.images, self.network, self.workloads,
+            self.undo, self.events)(
                 context.get_admin_context(), instance, objects.ImageMeta(),
                 self.ports, power_on)
 
