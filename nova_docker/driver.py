@@ -35,6 +35,7 @@ from nova_docker.console import output
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import health
+from nova_docker.images import cache
 from nova_docker.images import snapshot
 from nova_docker.images import store
 from nova_docker.instances import destroy
@@ -64,6 +65,7 @@ class DockerDriver(driver.ComputeDriver):
 
     capabilities: ClassVar[dict[str, bool]] = {
         **driver.ComputeDriver.capabilities,
+        'has_imagecache': True,
         'supports_attach_interface': True,
         'supports_image_type_raw': True,
         'supports_trusted_certs': True,
@@ -76,6 +78,8 @@ class DockerDriver(driver.ComputeDriver):
         self._engine = engine = client.Engine(
             options.url, options.api_timeout, options.stream_timeout)
         image_api = glance.API()
+        images = store.Store(engine, image_api)
+        self._cache = cache.Cache(engine, images, image_api)
         self._resources = resources.Resources(engine)
         self._query = query.Query(engine)
         self._network = network = connection.Connection(
@@ -83,7 +87,6 @@ class DockerDriver(driver.ComputeDriver):
             wiring.Wiring(datapath.Datapath()))
         self._power = power.Power(engine, network)
         self._destroy = destroy.Destroy(engine, network, self._power)
-        images = store.Store(engine, image_api)
         workloads = workload.Workload(engine, keys.Keys(engine),
                                       self._resources.host)
         self._spawn = spawn.Spawn(engine, images, network, workloads,
@@ -130,6 +133,14 @@ class DockerDriver(driver.ComputeDriver):
 
     def get_host_ip_addr(self) -> str:
         return str(CONF.my_ip)
+
+    def cache_image(self, context: nova_context.RequestContext,
+                    image_id: str) -> bool:
+        return self._cache.fetch(context, image_id)
+
+    def manage_image_cache(self, context: nova_context.RequestContext,
+                           all_instances: objects.InstanceList) -> None:
+        self._cache.manage(all_instances)
 
     # What is here
 

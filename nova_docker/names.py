@@ -40,6 +40,7 @@ FORMAT = '1'
 #: The engine image of the sandbox, built by the driver.
 SANDBOX_IMAGE = 'nova-docker/sandbox:1'
 
+_IMAGES = 'nova-docker/image'
 _UUID = r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 _WORKLOAD = re.compile(f'nova-({_UUID})')
 
@@ -74,7 +75,12 @@ def instance_uuid(container_name: str) -> str | None:
 
 def image_reference(image_id: str) -> str:
     """Return the engine's name for a Glance image."""
-    return f'nova-docker/image:{image_id}'
+    return f'{_IMAGES}:{image_id}'
+
+
+def is_image(reference: str) -> bool:
+    """Tell if an engine's name is one that the driver gives Glance images."""
+    return reference.startswith(f'{_IMAGES}:')
 
 
 def snapshot_reference(image_id: str) -> str:

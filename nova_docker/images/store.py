@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent import futures
 import contextlib
+import datetime
 import functools
 import platform
 import threading
@@ -30,6 +31,7 @@ from nova import exception
 from nova.image import glance
 from nova import objects
 from oslo_log import log as logging
+from oslo_utils import timeutils
 
 from nova_docker import conf
 from nova_docker.engine import client
@@ -95,19 +97,37 @@ class Store:
         self._engine = engine
         self._image_api = image_api
         self._lock = threading.Lock()
-        self._fetching: dict[str, futures.Future[str]] = {}
+        self._fetching: dict[str, futures.Future[bool]] = {}
+        self._touching = threading.Lock()
 
     def ensure(self, context: nova_context.RequestContext,
                instance: objects.Instance,
                image_meta: objects.ImageMeta) -> str:
         """Return the engine's name of an image, fetching it if need be.
 
-        Calls for the same image that come while it is fetched share the
-        outcome. A failure is not remembered.
-
         :param instance: says which certificates it trusts
         :raises nova.exception.ImageUnacceptable: for what is no container
             image, or none that this host may run
+        """
+        self._obtain(context, image_meta, instance)
+        return names.image_reference(image_meta.id)
+
+    def cache(self, context: nova_context.RequestContext,
+              image_meta: objects.ImageMeta) -> bool:
+        """Fetch an image that no instance asks for yet.
+
+        :returns: whether it had to be fetched
+        :raises nova.exception.ImageUnacceptable: as :meth:`ensure`
+        """
+        return self._obtain(context, image_meta, None)
+
+    def _obtain(self, context: nova_context.RequestContext,
+                image_meta: objects.ImageMeta,
+                instance: objects.Instance | None) -> bool:
+        """Fetch an image unless it is there; tell which.
+
+        Calls for the same image that come while it is fetched share the
+        outcome. A failure is not remembered.
         """
         reference = names.image_reference(image_meta.id)
         with self._lock:
@@ -117,9 +137,12 @@ class Store:
         if fetching:
             return fetching.result()
         try:
-            if not self._present(reference):
+            absent = not self.touch(reference)
+            if absent:
                 self._fetch(context, instance, image_meta, reference)
-            outcome.set_result(reference)
+                # Loading alone leaves it without a time.
+                self.touch(reference)
+            outcome.set_result(absent)
         except BaseException as error:
             outcome.set_exception(error)
         finally:
@@ -127,30 +150,52 @@ class Store:
                 del self._fetching[image_meta.id]
         return outcome.result()
 
-    def remove(self, image_id: str) -> None:
-        """Remove an image from the engine; it may be gone already.
+    def touch(self, reference: str) -> bool:
+        """Note that an image is wanted; tell whether the engine has it.
 
-        :raises nova_docker.errors.EngineConflict: while a container uses it
+        The engine keeps the time of an image's last tagging: to give it the
+        name that it has is what touch(1) is to a file.
         """
-        self._engine.remove_image(names.image_reference(image_id))
-
-    def _present(self, reference: str) -> bool:
         try:
-            self._engine.image(reference)
+            with self._touching:
+                self._engine.tag_image(reference, reference)
         except errors.EngineNotFound:
             return False
         return True
 
+    def remove_idle(self, reference: str, since: datetime.datetime) -> bool:
+        """Remove an image unless it was wanted after a time.
+
+        :returns: whether it was removed
+        :raises nova_docker.errors.EngineConflict: while a container uses it
+        """
+        # Nobody may come to want it between the look and the removal.
+        with self._touching:
+            try:
+                found = self._engine.image(reference)['Metadata']
+            except errors.EngineNotFound:
+                return False
+            wanted = timeutils.parse_isotime(found['LastTagTime'])
+            if wanted.year == 1:
+                # It was loaded, and not touched yet: from now on it ages.
+                self._engine.tag_image(reference, reference)
+                return False
+            if wanted > since:
+                return False
+            self._engine.remove_image(reference)
+        return True
+
     def _fetch(self, context: nova_context.RequestContext,
-               instance: objects.Instance, image_meta: objects.ImageMeta,
-               reference: str) -> None:
+               instance: objects.Instance | None,
+               image_meta: objects.ImageMeta, reference: str) -> None:
         LOG.info('Fetching image %s', image_meta.id, instance=instance)
         try:
             bring = (self._load if _checked_format(image_meta) == 'docker'
                      else self._import)
             bring(functools.partial(
                 download.Download, self._image_api, context, image_meta.id,
-                instance.trusted_certs, CONF.docker.stream_timeout), reference)
+                instance and instance.trusted_certs,
+                CONF.docker.stream_timeout), reference)
         except limits.Unacceptable as error:
             raise exception.ImageUnacceptable(
                 image_id=image_meta.id, reason=error.reason) from error

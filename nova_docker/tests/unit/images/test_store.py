@@ -14,6 +14,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Sequence
+import datetime
 from typing import Any
 from unittest import mock
 
@@ -44,9 +45,11 @@ class StoreTest(base.TestCase):
                                            return_value='x86_64'))
         self.engine = mock.create_autospec(client.Engine, instance=True)
         self.engine.image.side_effect = self._image
+        self.engine.tag_image.side_effect = self._tag
         self.engine.info.return_value = {'DriverStatus': [
             ['Backing Filesystem', 'extfs']]}
         self.engine.all_images.return_value = []
+        self.last_tag_time = '2026-11-21T12:00:00.123456789Z'
         self.present: dict[str, Sequence[str]] = {}
         self.engine.load_image.side_effect = self._load
         self.engine.import_image.side_effect = self._import
@@ -58,7 +61,12 @@ class StoreTest(base.TestCase):
     def _image(self, reference: str) -> dict[str, Any]:
         if reference not in self.present:
             raise errors.EngineNotFound('no such image')
-        return {'RootFS': {'Layers': self.present[reference]}}
+        return {'RootFS': {'Layers': self.present[reference]},
+                'Metadata': {'LastTagTime': self.last_tag_time}}
+
+    def _tag(self, image: str, reference: str) -> None:
+        self.assertEqual(image, reference)
+        self._image(image)
 
     def _load(self, chunks: Iterable[bytes]) -> None:
         self.loaded.append(b''.join(chunks))
@@ -180,6 +188,32 @@ class StoreTest(base.TestCase):
         self.assertIn('layer 1', self.refused())
         self.assertEqual(1, len(self.glance.downloads))
 
-    def test_remove(self) -> None:
-        self.store.remove(IMAGE_ID)
-        self.engine.remove_image.assert_called_once_with(REFERENCE)
+    def test_cached_ahead_of_the_first_server(self) -> None:
+        image = objects.ImageMeta(id=IMAGE_ID, container_format='docker',
+                                  disk_format='raw')
+        self.assertTrue(self.store.cache(context.get_admin_context(), image))
+        self.assertIn(REFERENCE.encode(), self.loaded[0])
+        self.present[REFERENCE] = []
+        self.assertFalse(self.store.cache(context.get_admin_context(), image))
+        self.assertEqual(1, len(self.glance.downloads))
+
+    @ddt.data((11, False), (12, False), (13, True))
+    @ddt.unpack
+    def test_only_what_was_not_wanted_since_is_removed(
+            self, hour: int, removed: bool) -> None:
+        self.present[REFERENCE] = []
+        since = datetime.datetime(2026, 11, 21, hour, tzinfo=datetime.UTC)
+        self.assertIs(removed, self.store.remove_idle(REFERENCE, since))
+        self.assertIs(removed, self.engine.remove_image.called)
+
+    def test_what_is_not_touched_yet_is_not_removed(self) -> None:
+        self.present[REFERENCE] = []
+        self.last_tag_time = '0001-01-01T00:00:00Z'
+        self.assertFalse(self.store.remove_idle(
+            REFERENCE, datetime.datetime.now(datetime.UTC)))
+        self.engine.tag_image.assert_called_once_with(REFERENCE, REFERENCE)
+        self.engine.remove_image.assert_not_called()
+
+    def test_what_is_gone_is_not_removed(self) -> None:
+        self.assertFalse(self.store.remove_idle(
+            REFERENCE, datetime.datetime.now(datetime.UTC)))
