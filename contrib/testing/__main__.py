@@ -33,7 +33,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    chosen = _arguments().stage or list(stages.STAGES)
+    chosen = _chosen(_arguments())
     home = pathlib.Path(
         os.environ.get('DOCKENSTACK_HOME') or '/var/lib/dockenstack')
     logs = home.absolute() / 'test'
@@ -52,7 +52,17 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('stage', nargs='*', choices=[*stages.STAGES, []],
                         metavar='STAGE', help='run only these stages')
+    parser.add_argument(
+        '--all', action='store_true', help='run every stage; without this, '
+        f'not {", ".join(stages.SELDOM)}')
     return parser.parse_args()
+
+
+def _chosen(arguments: argparse.Namespace) -> list[str]:
+    if arguments.all:
+        return list(stages.STAGES)
+    return arguments.stage or [each for each in stages.STAGES
+                               if each not in stages.SELDOM]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@
 """What the stages came to: counts, failures, unexplained skips, the table."""
 
 from collections.abc import Iterable
+import csv
 import dataclasses
 import pathlib
 import re
@@ -63,8 +64,41 @@ def _pattern(line: str, path: pathlib.Path) -> str:
     return pattern
 
 
+class Names:
+    """A table of tests by their names in full, each with its reason.
+
+    It has a line for each, a comma between the two, and no heading, so that
+    the documentation shows it as it is.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        with path.open(newline='') as table:
+            rows = list(csv.reader(table))
+        for row in rows:
+            if len(row) != 2 or not row[1].strip():
+                raise ValueError(f'{path}: no reason is given for {row[0]}')
+        self.names = [name for name, _reason in rows]
+
+    def cover(self, test: str) -> bool:
+        return _plain(test) in self.names
+
+    def joined(self) -> str:
+        """One expression that finds them, and none that only begins so."""
+        names = '|'.join(re.escape(each) for each in self.names)
+        return rf'^({names})(\[|$)'
+
+    def strangers(self, known: Iterable[str]) -> list[str]:
+        """Return what is listed here, and is no test that is known."""
+        return sorted(set(self.names).difference(map(_plain, known)))
+
+
+def _plain(test: str) -> str:
+    """A test's name without the tags that Tempest appends."""
+    return test.partition('[')[0]
+
+
 def of_tests(tests: Iterable[dict[str, str]],
-             explanations: Patterns) -> Outcome:
+             explanations: Patterns | Names) -> Outcome:
     """Count tests, as subunit_json.py tells them.
 
     A skip that nothing explains is a failure, and so is a test that began

@@ -14,7 +14,9 @@
 
 import importlib.util
 import pathlib
+import re
 from types import ModuleType
+from typing import Any
 
 from oslotest import base
 
@@ -79,6 +81,31 @@ class OutcomeTestCase(base.BaseTestCase):
         path = self.create_tempfiles([('bare', 'a\\.Slow\n')])[0]
         self.assertRaises(ValueError, self.outcome.Patterns,
                           pathlib.Path(path))
+
+    def _names(self) -> Any:
+        path = self.create_tempfiles([('names', (
+            'a.Slow.one,Takes a day.\na.Slow.two,"So, too."\n'))])[0]
+        return self.outcome.Names(pathlib.Path(path))
+
+    def test_a_name_is_covered_whatever_its_tags(self) -> None:
+        names = self._names()
+        self.assertTrue(names.cover('a.Slow.one[id-1,slow]'))
+        self.assertFalse(names.cover('a.Slow.one_more'))
+
+    def test_an_expression_finds_the_names_alone(self) -> None:
+        found = [each for each in ('a.Slow.one', 'a.Slow.two[id-1]',
+                                   'a.Slow.one_more', 'aaSlow.one')
+                 if re.search(self._names().joined(), each)]
+        self.assertEqual(['a.Slow.one', 'a.Slow.two[id-1]'], found)
+
+    def test_a_name_without_a_test_is_a_stranger(self) -> None:
+        self.assertEqual(
+            ['a.Slow.two'],
+            self._names().strangers(['a.Slow.one[id-1]', 'a.Quick.one']))
+
+    def test_a_name_needs_a_reason(self) -> None:
+        path = self.create_tempfiles([('bare', 'a.Slow.one\n')])[0]
+        self.assertRaises(ValueError, self.outcome.Names, pathlib.Path(path))
 
     def test_the_last_line_counts(self) -> None:
         table = self.outcome.table({

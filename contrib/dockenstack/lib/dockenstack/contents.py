@@ -14,6 +14,7 @@
 
 import hashlib
 import json
+import pathlib
 from typing import Any
 
 from dockenstack.images import recipes
@@ -35,17 +36,22 @@ Try next:
 """
 
 
+def with_digest(path: pathlib.Path) -> tuple[str, str]:
+    """An archive, and the digest by which Glance knows it."""
+    return str(path), hashlib.sha512(path.read_bytes()).hexdigest()
+
+
 def provision(home: Home) -> str:
     """Have flavors, images, networks, key pair and security group."""
-    images = {
-        name: (str(path), hashlib.sha512(path.read_bytes()).hexdigest())
-        for name, path in recipes.paths(home).items()}
+    images = {name: with_digest(path)
+              for name, path in recipes.paths(home).items()}
     common.in_cloud(home, 'provision', {
         'images': images, 'private_key': str(home.private_key),
         'network': {'external_cidr': settings.EXTERNAL_CIDR,
                     'external_gateway': settings.EXTERNAL_GATEWAY,
                     'external_pool': settings.EXTERNAL_POOL,
-                    'private_cidr': settings.PRIVATE_CIDR}})
+                    'private_cidr': settings.PRIVATE_CIDR,
+                    'subnet_pool': settings.SUBNET_POOL}})
     return f'images {", ".join(images)}; networks public, private'
 
 

@@ -33,6 +33,8 @@ EXTERNAL_GATEWAY = '172.24.4.1'
 EXTERNAL_CIDR = '172.24.4.0/24'
 EXTERNAL_POOL = ('172.24.4.10', '172.24.4.250')
 PRIVATE_CIDR = '10.90.0.0/24'
+# For networks that Neutron makes by itself.
+SUBNET_POOL = '10.92.0.0/16'
 
 PORTS = {
     'keystone': 5000,

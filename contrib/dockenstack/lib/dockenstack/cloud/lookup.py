@@ -10,18 +10,28 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Give the ids that Tempest's configuration needs."""
+"""Give the ids that Tempest's configuration needs; have its second image."""
 
 import json
+import pathlib
+import sys
 from typing import Any
 
 import openstack
 
+from dockenstack.cloud import provision
+
+#: Another image with an SSH server, which only Tempest has a use for.
+SECOND = 'tempest-second'
+
 
 def main() -> None:
+    path, digest = json.load(sys.stdin)['image']
     admin: Any = openstack.connect(cloud='admin')
+    provision.ensure_image(admin, SECOND, pathlib.Path(path), digest)
     print(json.dumps({
         'image': admin.image.find_image('ssh').id,
+        'image_alt': admin.image.find_image(SECOND).id,
         'flavor': admin.compute.find_flavor('m1.nano').id,
         'flavor_alt': admin.compute.find_flavor('m1.tiny').id,
         'public': admin.network.find_network('public').id,

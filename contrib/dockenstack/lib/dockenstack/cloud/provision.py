@@ -56,7 +56,7 @@ def ensure_image(cloud: Any, name: str, path: pathlib.Path,
         name=name, filename=str(path), container_format='docker',
         disk_format='raw', visibility='public', wait=True,
         **IMAGE_PROPERTIES)
-    print(f'image {name}: {image.id}')
+    print(f'image {name}: {image.id}', file=sys.stderr)
 
 
 def ensure_external(admin: Any, network: dict[str, Any]) -> Any:
@@ -66,6 +66,9 @@ def ensure_external(admin: Any, network: dict[str, Any]) -> Any:
             name='public', is_router_external=True,
             provider_network_type='flat',
             provider_physical_network='public')
+    if not found.is_default:
+        # The one that `openstack network auto allocated topology` uses.
+        found = admin.network.update_network(found, is_default=True)
     if not found.subnet_ids:
         admin.network.create_subnet(
             name='public', network_id=found.id, ip_version=4,
@@ -75,6 +78,14 @@ def ensure_external(admin: Any, network: dict[str, Any]) -> Any:
                 ('start', 'end'), network['external_pool'],
                 strict=True))])
     return found
+
+
+def ensure_subnet_pool(admin: Any, network: dict[str, Any]) -> None:
+    """Where the subnets come from that Neutron makes by itself."""
+    if not admin.network.find_subnet_pool('default'):
+        admin.network.create_subnet_pool(
+            name='default', prefixes=[network['subnet_pool']],
+            default_prefix_length=24, is_default=True, is_shared=True)
 
 
 def ensure_private(demo: Any, external: Any,
@@ -135,6 +146,7 @@ def main() -> None:
     ensure_flavors(admin)
     ensure_private(demo, ensure_external(admin, request['network']),
                    request['network'])
+    ensure_subnet_pool(admin, request['network'])
     ensure_web_group(demo)
     ensure_key_pair(demo, pathlib.Path(request['private_key']))
     for name, (path, digest) in request['images'].items():

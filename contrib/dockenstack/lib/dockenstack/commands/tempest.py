@@ -18,6 +18,8 @@ import pathlib
 import subprocess
 
 from dockenstack.commands import base
+from dockenstack import contents
+from dockenstack.images import recipes
 from dockenstack.openstack import common
 from dockenstack.openstack import tempest
 from dockenstack.settings import Home
@@ -55,6 +57,7 @@ def prepare(home: Home) -> pathlib.Path:
     place = tempest.workspace(home)
     for name in ('logs', 'locks', 'etc'):
         (place / name).mkdir(parents=True, exist_ok=True)
-    found = common.in_cloud(home, 'lookup', {})
+    found = common.in_cloud(home, 'lookup', {
+        'image': contents.with_digest(recipes.paths(home)['ssh'])})
     tempest.configure(home, json.loads(found))
     return place

@@ -22,7 +22,7 @@ from dockenstack import shell
 from dockenstack.stamp import Stamp
 
 PACKAGES = ('busybox-static', 'curl', 'dropbear-bin', 'iproute2',
-            'iputils-ping', 'sudo')
+            'iputils-ping', 'passwd', 'sudo')
 BUSYBOX = '/bin/busybox'
 
 WEB_START = """\
@@ -55,8 +55,33 @@ echo "Keys of root: $(cat /root/.ssh/authorized_keys 2>/dev/null | wc -l)"
 echo "Host keys are made when they are first asked for"
 mkdir -p /etc/dropbear
 echo "SSH server starts on port 22"
-# In the foreground, log on the console, make host keys, no passwords.
-exec dropbear -F -E -R -s -p 22
+# In the foreground, log on the console, make host keys. Root has no password
+# until one is set.
+exec dropbear -F -E -R -p 22
+"""
+
+# Tempest knows config drives as block devices with a label, which it mounts. A
+# container's is a directory, mounted already, and it may not mount anything.
+BLKID = """\
+#!/bin/sh
+[ "$1 $2" = "-L config-2" ] && [ -d /config-drive ] || exit 2
+echo /config-drive
+"""
+MOUNT = """\
+#!/bin/sh
+if [ -d "$1" ] && [ $# = 2 ]; then
+    rmdir "$2" && ln -s "$1" "$2"
+else
+    exec busybox mount "$@"
+fi
+"""
+UMOUNT = """\
+#!/bin/sh
+if [ -L "$1" ]; then
+    rm "$1" && mkdir "$1"
+else
+    exec busybox umount "$@"
+fi
 """
 
 
@@ -98,19 +123,27 @@ def ssh(path: pathlib.Path) -> None:
     Bash is the shell: BusyBox's prefers its own commands to those in PATH.
     """
     layer = _base()
-    for name in ('/bin/sh', '/bin/ip', '/sbin/ip', '/bin/ping'):
+    for name in ('/bin/sh', '/bin/ip', '/sbin/ip', '/bin/ping', '/bin/mount',
+                 '/bin/umount'):
         layer.entries.pop(name, None)
     layer.programs('/usr/sbin/dropbear', '/bin/bash', '/bin/ip', '/bin/ping',
-                   '/usr/bin/curl', '/usr/bin/sudo',
+                   '/usr/bin/curl', '/usr/bin/sudo', '/usr/sbin/chpasswd',
                    *glob.glob('/usr/libexec/sudo/*.so*'),
-                   *glob.glob('/lib/*/security/pam_permit.so'))
+                   *glob.glob('/lib/*/security/pam_permit.so'),
+                   *glob.glob('/lib/*/security/pam_unix.so'))
     layer.link('/sbin/ip', '/bin/ip')
     layer.link('/bin/sh', '/bin/bash')
     layer.file('/etc/sudoers', 'root ALL=(ALL:ALL) NOPASSWD: ALL\n', 0o440)
     layer.file('/etc/pam.d/sudo', ''.join(
         f'{kind} required pam_permit.so\n'
         for kind in ('auth', 'account', 'password', 'session')))
-    layer.file('/sbin/start', SSH_START, 0o755)
+    layer.file('/etc/pam.d/chpasswd',
+               'password required pam_unix.so sha512\n')
+    layer.directory('/mnt')
+    for program, script in (
+            ('/sbin/start', SSH_START), ('/sbin/blkid', BLKID),
+            ('/bin/mount', MOUNT), ('/bin/umount', UMOUNT)):
+        layer.file(program, script, 0o755)
     archive.save(layer, ['/sbin/start'], 'ssh', path)
 
 

@@ -66,7 +66,7 @@ def _configure_server(home: Home) -> None:
     sections = common.sections(home, 'neutron', schema='neutron')
     sections['DEFAULT'].update({
         'core_plugin': 'ml2',
-        'service_plugins': 'router',
+        'service_plugins': 'router,auto_allocate,qos,trunk',
         'global_physnet_mtu': PHYSICAL_MTU,
         'rpc_workers': 1,
         'rpc_state_report_workers': 0,
@@ -84,7 +84,7 @@ def _configure_server(home: Home) -> None:
         'ml2': {'type_drivers': 'flat,vxlan',
                 'tenant_network_types': 'vxlan',
                 'mechanism_drivers': 'openvswitch',
-                'extension_drivers': 'port_security',
+                'extension_drivers': 'port_security,qos',
                 'path_mtu': PHYSICAL_MTU,
                 'physical_network_mtus': 'public:1500'},
         'ml2_type_flat': {'flat_networks': 'public'},
@@ -129,8 +129,13 @@ def _specific(home: Home) -> dict[str, ini.Sections]:
             'ovs': {'bridge_mappings': 'public:br-ex',
                     'local_ip': EXTERNAL_GATEWAY,
                     'datapath_type': openvswitch.datapath_type(),
-                    'of_listen_port': PORTS['openflow']},
-            'agent': {'tunnel_types': 'vxlan'},
+                    'of_listen_port': PORTS['openflow'],
+                    # Or tc would be asked, which the userspace datapath
+                    # bypasses and not every kernel has all of.
+                    'qos_meter_bandwidth': True},
+            'agent': {'tunnel_types': 'vxlan', 'extensions': 'qos',
+                      # Every boot waits for the agent to look.
+                      'polling_interval': 1},
             'securitygroup': {'firewall_driver': 'openvswitch'}},
         'neutron-dhcp': {
             'DEFAULT': {'enable_isolated_metadata': True}},

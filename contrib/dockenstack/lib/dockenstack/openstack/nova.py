@@ -63,8 +63,7 @@ def configure(home: Home) -> None:
         'database': common.pool(home, 'nova'),
         'api_database': common.pool(home, 'nova_api'),
         # Validation of responses as errors breaks an API of Nova 34.
-        'api': {'response_validation': 'warn', 'auth_strategy': 'keystone',
-                'enable_instance_password': False},
+        'api': {'response_validation': 'warn', 'auth_strategy': 'keystone'},
         'conductor': {'workers': 1},
         'scheduler': {'workers': 1},
         'quota': {'instances': 60, 'cores': 120, 'ram': 65536,
@@ -81,7 +80,8 @@ def configure_compute(home: Home) -> None:
     users.allow_rootwrap(home)
     sections = shared(home)
     sections['DEFAULT'].update({
-        'compute_driver': 'docker.DockerDriver', 'state_path': state})
+        'compute_driver': 'docker.DockerDriver', 'state_path': state,
+        'compute_monitors': 'cpu.virt_driver'})
     helper = (f'sudo {home.bin}/nova-rootwrap {ETC_LINK}/nova/rootwrap.conf '
               f'privsep-helper --config-file {ETC_LINK}/nova/compute.conf')
     for name in PRIVSEP_CONTEXTS:
@@ -89,6 +89,8 @@ def configure_compute(home: Home) -> None:
     sections['oslo_concurrency'] = {'lock_path': state / 'locks'}
     ini.write(compute_conf(home), {
         **sections,
+        # So that nobody who watches the cache has to wait for long.
+        'image_cache': {'manager_interval': 60},
         'os_vif_ovs': {'ovsdb_connection': openvswitch.connection(home)},
         'docker': {'url': f'unix://{engine.socket_path()}',
                    'lxcfs': 'required',
@@ -108,6 +110,8 @@ def shared(home: Home) -> dict[str, common.Options]:
         'ram_allocation_ratio': 1.5,
         'reserved_host_memory_mb': 512,
         'default_availability_zone': 'nova',
+        # There is one host to resize and migrate to.
+        'allow_resize_to_same_host': True,
     })
     user = common.credentials(home, 'nova')
     return {
