@@ -74,6 +74,12 @@ class BadSetting(exception.InvalidInput):
     msg_fmt = "%(source)s '%(key)s': %(reason)s"
 
 
+class BadInjectedFile(exception.InvalidInput):
+    """A file given with the server that can't be put where it belongs."""
+
+    msg_fmt = "File '%(path)s' can't be put into the server: %(reason)s"
+
+
 def _instance_id(error: EngineError, instance: Any) -> str:
     return instance.uuid if instance is not None else error.message
 

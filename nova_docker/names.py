@@ -46,10 +46,11 @@ _WORKLOAD = re.compile(f'nova-({_UUID})')
 
 
 class Role(enum.StrEnum):
-    """What a container is for."""
+    """What a container or a volume of the engine is for."""
 
     WORKLOAD = 'workload'
     SANDBOX = 'sandbox'
+    CONFIG = 'config'
 
 
 def workload(uuid: str) -> str:
@@ -65,6 +66,11 @@ def sandbox(uuid: str) -> str:
 def aside(uuid: str) -> str:
     """Return the name of a workload that another stands in for."""
     return f'nova-{uuid}-aside'
+
+
+def config_drive(uuid: str) -> str:
+    """Return the name of the container through which a drive is filled."""
+    return f'nova-{uuid}-config'
 
 
 def instance_uuid(container_name: str) -> str | None:

@@ -43,6 +43,7 @@ POOL_SIZE = 32
 
 #: In the engine's modes, which are Go's: everything but a regular file.
 _NOT_REGULAR = 0x8f280000
+_DIRECTORY = 0x80000000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,11 @@ class FileStat:
     def is_file(self) -> bool:
         """Whether it is a regular file."""
         return not self.mode & _NOT_REGULAR
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return bool(self.mode & _DIRECTORY)
 
 
 class Engine:
@@ -291,6 +297,33 @@ class Engine:
             'container': name, 'repo': repository, 'tag': tag,
             'pause': pause, 'changes': '\n'.join(changes)})
         return str(self._streams._result(answer, json=True)['Id'])
+
+    # Volumes
+
+    @failures.checked
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a volume on the engine's own disk; one there stays."""
+        self._calls.create_volume(name, labels=dict(labels))
+
+    @failures.checked
+    def volumes(self, labels: Sequence[str]) -> list[Document]:
+        """List the volumes that carry all the labels.
+
+        :param labels: ``name`` or ``name=value``
+        """
+        return self._calls.volumes({'label': list(labels)})['Volumes'] or []
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume; it may be gone already.
+
+        :raises EngineConflict: if a container, even a stopped one, has it
+        """
+        with contextlib.suppress(errors.EngineNotFound):
+            self._remove_volume(name)
+
+    @failures.checked
+    def _remove_volume(self, name: str) -> None:
+        self._calls.remove_volume(name)
 
     # Images
 

@@ -14,15 +14,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+import dataclasses
 import http
 import io
 import tarfile
+import time
 
 from nova_docker.engine import client
 from nova_docker import errors
 
 #: Bytes of a file that is read at most. The image's owner chose its size.
 LIMIT = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A file or directory to write.
+
+    :param path: below the directory that the archive is unpacked at
+    :param mode: its permissions
+    :param content: of a file; None makes it a directory
+    """
+
+    path: str
+    mode: int
+    content: bytes | None = None
+    uid: int = 0
+    gid: int = 0
+
+
+def pack(members: Iterable[Member]) -> bytes:
+    """Return a tar of files and directories that are made now."""
+    packed, now = io.BytesIO(), int(time.time())
+    with tarfile.open(fileobj=packed, mode='w') as tar:
+        for member in members:
+            entry = tarfile.TarInfo(member.path)
+            entry.mode, entry.mtime = member.mode, now
+            entry.uid, entry.gid = member.uid, member.gid
+            if member.content is None:
+                entry.type = tarfile.DIRTYPE
+            content = member.content or b''
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
 
 
 def find(engine: client.Engine, name: str,

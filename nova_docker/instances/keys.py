@@ -15,11 +15,8 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import posixpath
 import re
-import tarfile
-import time
 
 from oslo_log import log as logging
 
@@ -79,18 +76,11 @@ def archive(key: str, existing: str, owner: Account) -> bytes:
         lines.append(key.strip())
     content = ('\n'.join(lines) + '\n').encode(errors='surrogateescape')
     directory = posixpath.join(owner.home.lstrip('/'), '.ssh')
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode='w') as tar:
-        for name, kind, mode, data in (
-                (directory, tarfile.DIRTYPE, 0o700, b''),
-                (f'{directory}/authorized_keys', tarfile.REGTYPE, 0o600,
-                 content)):
-            member = tarfile.TarInfo(name)
-            member.type, member.mode, member.size = kind, mode, len(data)
-            member.uid, member.gid = owner.uid, owner.gid
-            member.mtime = int(time.time())
-            tar.addfile(member, io.BytesIO(data))
-    return packed.getvalue()
+    return files.pack(
+        files.Member(path, mode, data, owner.uid, owner.gid)
+        for path, mode, data in (
+            (directory, 0o700, None),
+            (f'{directory}/authorized_keys', 0o600, content)))
 
 
 class Keys:
@@ -113,7 +103,7 @@ class Keys:
             LOG.warning('The root file system is read-only: the key pair is '
                         'only in the metadata.', instance=instance)
             return
-        owner = self._owner(name, container)
+        owner = self.owner(name, container)
         if owner is None:
             LOG.warning("The image has no account for its user '%s': the key "
                         'pair is only in the metadata.',
@@ -124,8 +114,8 @@ class Keys:
         self._engine.write_archive(
             name, '/', archive(instance.key_data, existing, owner))
 
-    def _owner(self, name: str, container: client.Document) -> Account | None:
-        """Return the account of a created container's user.
+    def owner(self, name: str, container: client.Document) -> Account | None:
+        """Return the account of a created container's user, if it has one.
 
         An engine image never changes, so each is read but once: the engine
         starts a process for that, and a spawn has few steps as slow.
