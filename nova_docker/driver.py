@@ -38,8 +38,11 @@ from nova_docker import health
 from nova_docker.images import cache
 from nova_docker.images import snapshot
 from nova_docker.images import store
+from nova_docker.instances import configdrive
 from nova_docker.instances import destroy
+from nova_docker.instances import devices
 from nova_docker.instances import diagnostics
+from nova_docker.instances import injection
 from nova_docker.instances import keys
 from nova_docker.instances import lifecycle
 from nova_docker.instances import orphans
@@ -67,7 +70,9 @@ class DockerDriver(driver.ComputeDriver):
         **driver.ComputeDriver.capabilities,
         'has_imagecache': True,
         'supports_attach_interface': True,
+        'supports_device_tagging': True,
         'supports_image_type_raw': True,
+        'supports_tagged_attach_interface': True,
         'supports_trusted_certs': True,
     }
 
@@ -82,13 +87,15 @@ class DockerDriver(driver.ComputeDriver):
         self._cache = cache.Cache(engine, images, image_api)
         self._resources = resources.Resources(engine)
         self._query = query.Query(engine)
+        boxes = sandbox.Sandbox(engine, options.sandbox_image)
         self._network = network = connection.Connection(
-            sandbox.Sandbox(engine, options.sandbox_image),
-            wiring.Wiring(datapath.Datapath()))
+            boxes, wiring.Wiring(datapath.Datapath()))
         self._power = power.Power(engine, network)
-        self._destroy = destroy.Destroy(engine, network, self._power)
-        workloads = workload.Workload(engine, keys.Keys(engine),
-                                      self._resources.host)
+        drives = configdrive.ConfigDrive(engine, boxes)
+        self._destroy = destroy.Destroy(engine, network, self._power, drives)
+        workloads = workload.Workload(
+            engine, keys.Keys(engine), injection.Injection(engine), drives,
+            devices.tag, self._resources.host)
         self._spawn = spawn.Spawn(engine, images, network, workloads,
                                   self._destroy, virtapi)
         self._snapshot = snapshot.Snapshot(engine, image_api)
@@ -174,8 +181,9 @@ class DockerDriver(driver.ComputeDriver):
               network_info: model.NetworkInfo | None = None,
               block_device_info: dict[str, Any] | None = None,
               power_on: bool = True, accel_info: Any = None) -> None:
-        self._spawn(context, instance, image_meta, _ports(network_info),
-                    power_on)
+        self._spawn(context, instance, image_meta, configdrive.Details(
+            _ports(network_info), injected_files or (), admin_password),
+            power_on)
 
     def destroy(self, context: nova_context.RequestContext,
                 instance: objects.Instance, network_info: model.NetworkInfo,
@@ -231,7 +239,7 @@ class DockerDriver(driver.ComputeDriver):
                          instance: objects.Instance,
                          image_meta: objects.ImageMeta,
                          vif: model.VIF) -> None:
-        self._network.attach(instance, vif)
+        self._network.attach(instance, vif, devices.tag)
 
     def detach_interface(self, context: nova_context.RequestContext,
                          instance: objects.Instance, vif: model.VIF) -> None:

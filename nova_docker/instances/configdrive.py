@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -47,9 +48,10 @@ _ROOT = 'config-drive'
 
 @dataclasses.dataclass(frozen=True)
 class Details:
-    """What is in a config drive besides what Nova keeps of the instance.
+    """What comes with a server and is kept nowhere else.
 
-    :param files: path and content of the files given with the server
+    :param network_info: its ports
+    :param files: paths and contents that the user gives
     :param admin_password: None if there is none
     """
 
@@ -96,17 +98,17 @@ class ConfigDrive:
         return [f'{volume}:{path}:ro,nocopy' for path in MOUNT_POINTS]
 
     def fill(self, instance: objects.Instance, details: Details,
-             owner: keys.Account) -> None:
+             owner: Callable[[], keys.Account]) -> None:
         """Write an instance's drive, if :meth:`create` has made one.
 
-        :param owner: the user that the workload starts as
+        :param owner: returns the user that the workload starts as
         """
         if not configdrive.required_by(instance):
             return
         name = names.config_drive(instance.uuid)
         with _explained():
             self._engine.write_archive(
-                name, '/', archive(_content(instance, details), owner))
+                name, '/', archive(_content(instance, details), owner()))
             self._engine.remove(name)
 
     def discard(self, instance_uuid: str) -> None:

@@ -19,6 +19,7 @@ from nova.network import model
 from nova import objects
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.instances import configdrive
 from nova_docker.instances import power
 from nova_docker import names
 from nova_docker.network import connection
@@ -30,13 +31,16 @@ class Destroy:
     :param engine: where they run
     :param network: disconnects them
     :param stops: stops those whose disk stays
+    :param drives: removes config drives
     """
 
     def __init__(self, engine: client.Engine,
-                 network: connection.Connection, stops: power.Power) -> None:
+                 network: connection.Connection, stops: power.Power,
+                 drives: configdrive.ConfigDrive) -> None:
         self._engine = engine
         self._network = network
         self._stops = stops
+        self._drives = drives
 
     def __call__(self, instance: objects.Instance,
                  network_info: model.NetworkInfo,
@@ -56,6 +60,7 @@ class Destroy:
                 network_info: model.NetworkInfo) -> None:
         errors.take_all(
             lambda: self._engine.remove(names.workload(instance.uuid)),
+            lambda: self._drives.discard(instance.uuid),
             lambda: self._network.remove(instance, network_info))
 
     def _stop(self, instance: objects.Instance) -> None:

@@ -18,24 +18,22 @@ from nova import context as nova_context
 from nova import objects
 
 
-def describe(context: nova_context.RequestContext,
-             instance: objects.Instance) -> None:
+def tag(instance: objects.Instance) -> None:
     """Give an instance the metadata of the devices that have a tag.
 
     The metadata service shows it, and the config drive. It is saved here
     where there is any: a container asks for it before Nova would save it.
     """
-    instance.device_metadata = _tagged(context, instance)
+    instance.device_metadata = _tagged(instance)
     if instance.device_metadata is not None:
         instance.save()
 
 
-def _tagged(context: nova_context.RequestContext,
-            instance: objects.Instance
+def _tagged(instance: objects.Instance
             ) -> objects.InstanceDeviceMetadata | None:
     """Return the tagged devices; they are on no bus, so they have none."""
     ports = objects.VirtualInterfaceList.get_by_instance_uuid(
-        context, instance.uuid)
+        nova_context.get_admin_context(), instance.uuid)
     devices = [
         objects.NetworkInterfaceMetadata(mac=port.address, tags=[port.tag])
         for port in ports if 'tag' in port and port.tag]

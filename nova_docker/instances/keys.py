@@ -103,7 +103,7 @@ class Keys:
             LOG.warning('The root file system is read-only: the key pair is '
                         'only in the metadata.', instance=instance)
             return
-        owner = self.owner(name, container)
+        owner = self._account(name, container)
         if owner is None:
             LOG.warning("The image has no account for its user '%s': the key "
                         'pair is only in the metadata.',
@@ -114,8 +114,14 @@ class Keys:
         self._engine.write_archive(
             name, '/', archive(instance.key_data, existing, owner))
 
-    def owner(self, name: str, container: client.Document) -> Account | None:
-        """Return the account of a created container's user, if it has one.
+    def owner(self, name: str) -> Account:
+        """Return whom a created container starts as; root if in doubt."""
+        container = self._engine.container(name)
+        return self._account(name, container) or ROOT
+
+    def _account(self, name: str,
+                 container: client.Document) -> Account | None:
+        """Return the account of a created container's user.
 
         An engine image never changes, so each is read but once: the engine
         starts a process for that, and a spawn has few steps as slow.

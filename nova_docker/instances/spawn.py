@@ -30,6 +30,7 @@ from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.images import store
+from nova_docker.instances import configdrive
 from nova_docker.instances import destroy
 from nova_docker.instances import workload
 from nova_docker import names
@@ -62,12 +63,14 @@ class Spawn:
 
     def __call__(self, context: Any, instance: objects.Instance,
                  image_meta: objects.ImageMeta,
-                 network_info: model.NetworkInfo, power_on: bool) -> None:
+                 details: configdrive.Details, power_on: bool) -> None:
         """Build an instance; leave nothing behind if that fails.
 
+        :param details: its ports, and what the user gives with it
         :raises BuildAbortException: with one sentence for the user, where
             the image, the command or the engine was at fault
         """
+        network_info = details.network_info
         with self._undone_on_failure(instance, network_info):
             self._workloads.check(instance)
             with futures.ThreadPoolExecutor(2, 'spawn') as threads:
@@ -78,7 +81,7 @@ class Spawn:
                     self._network.enclose(instance, network_info)
                     joined = threads.submit(self._network.join, instance,
                                             network_info)
-                    self._workloads.create(instance, image.result())
+                    self._workloads.create(instance, image.result(), details)
                     joined.result()
             if power_on:
                 self._engine.start(names.workload(instance.uuid))

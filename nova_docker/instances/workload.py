@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import contextlib
 from typing import Any
 
@@ -22,9 +23,12 @@ from nova import objects
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.instances import command
+from nova_docker.instances import configdrive
+from nova_docker.instances import injection
 from nova_docker.instances import keys
 from nova_docker import names
 from nova_docker import spec
+
 
 class Workload:
     """Makes workloads, sets their root disks aside and brings them back.
@@ -35,13 +39,22 @@ class Workload:
 
     :param engine: where they run
     :param injected: writes the key pair
+    :param files: writes the files that the user gives
+    :param drives: makes config drives
+    :param tag: tells the metadata of devices with a tag
     :param host: returns the facts that the create arguments depend on
     """
 
     def __init__(self, engine: client.Engine, injected: keys.Keys,
+                 files: injection.Injection,
+                 drives: configdrive.ConfigDrive,
+                 tag: Callable[[objects.Instance], None],
                  host: Callable[[], spec.Host]) -> None:
         self._engine = engine
         self._keys = injected
+        self._files = files
+        self._drives = drives
+        self._tag = tag
         self._host = host
 
     def check(self, instance: objects.Instance) -> None:
@@ -57,16 +70,24 @@ class Workload:
         return spec.workload(instance, image, self._host(), **options)
 
     def create(self, instance: objects.Instance, image: str,
+               details: configdrive.Details, *, binds: Sequence[str] = (),
                **options: Any) -> None:
         """Create the workload on the instance's sandbox; it is not started.
 
         :param image: the engine image
+        :param details: what the user gives with the server
         :param options: as :func:`nova_docker.spec.workload` has them
         """
         name = names.workload(instance.uuid)
-        self._engine.create(name, self.body(instance, image, **options))
+        drive = self._drives.create(instance)
+        self._engine.create(name, self.body(
+            instance, image, binds=[*binds, *drive], **options))
         command.check(self._engine, name)
         self._keys.inject(instance)
+        self._files.write(instance, details.files)
+        self._tag(instance)
+        self._drives.fill(instance, details,
+                          lambda: self._keys.owner(name))
 
     def set_aside(self, instance: objects.Instance) -> None:
         """Free the workload's name, keeping all that it is.
@@ -86,6 +107,7 @@ class Workload:
             self._engine.remove(names.workload(instance.uuid))
             self._engine.rename(names.aside(instance.uuid),
                                 names.workload(instance.uuid))
+            self._drives.discard(instance.uuid)
 
     def is_aside(self, instance: objects.Instance) -> bool:
         """Whether a workload is set aside."""

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 
@@ -129,11 +130,17 @@ class Connection:
             raise exception.VirtualInterfacePlugException(
                 str(error)) from error
 
-    def attach(self, instance: objects.Instance, port: model.VIF) -> None:
-        """Add one port; undone if it fails. :meth:`detach` is its twin."""
+    def attach(self, instance: objects.Instance, port: model.VIF,
+               record: Callable[[objects.Instance], None] = lambda _: None
+               ) -> None:
+        """Add one port; undone if it fails. :meth:`detach` is its twin.
+
+        :param record: told when it is there; if that fails it goes again
+        """
         ports = model.NetworkInfo([port])
         try:
             self.ensure(instance, ports)
+            record(instance)
         except Exception:
             # What fails in undoing it is in the log, and hides nothing.
             with contextlib.suppress(

@@ -29,6 +29,9 @@ from oslo_serialization import jsonutils
 
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.instances import configdrive
+from nova_docker.instances import devices
+from nova_docker.instances import injection
 from nova_docker.instances import keys
 from nova_docker.instances import workload
 from nova_docker import names
@@ -124,8 +127,13 @@ class EngineTestCase(base.TestCase):
         self.wires: mock.Mock = mock.create_autospec(wiring.Wiring,
                                                      instance=True)
         self.network = connection.Connection(self.boxes, self.wires)
+        self.drives = configdrive.ConfigDrive(self.engine, self.boxes)
+        # Tags of devices are in Nova's database, and there is none.
+        self.tag: mock.Mock = mock.create_autospec(devices.tag)
         self.workloads = workload.Workload(
-            self.engine, keys.Keys(self.engine), self.host)
+            self.engine, keys.Keys(self.engine),
+            injection.Injection(self.engine), self.drives, self.tag,
+            self.host)
 
     def make_image(self, *entries: Entry,
                    changes: Sequence[str] = ('CMD ["/bin/sh"]',)) -> str:
@@ -148,6 +156,7 @@ class EngineTestCase(base.TestCase):
                       **fields: Any) -> objects.Instance:
         """Return an instance whose containers go when the test ends."""
         instance = base.make_instance(flavor, **fields)
+        self.addCleanup(self.drives.discard, instance.uuid)
         self.addCleanup(self.engine.remove, names.sandbox(instance.uuid))
         self.addCleanup(self.engine.remove, names.workload(instance.uuid))
         self.addCleanup(self.engine.remove, names.aside(instance.uuid))

@@ -33,7 +33,7 @@ from nova_docker.tests import nova_api
 _METHODS = {
     'has_imagecache': ('cache_image', 'manage_image_cache'),
     'supports_attach_interface': ('attach_interface', 'detach_interface'),
-    'supports_device_tagging': ('attach_interface', 'attach_volume'),
+    'supports_device_tagging': ('spawn',),
     'supports_evacuate': ('rebuild',),
     'supports_image_type_raw': ('spawn',),
     'supports_migrate_to_same_host': ('migrate_disk_and_power_off',

@@ -24,6 +24,7 @@ from nova import exception
 from nova import objects
 from nova_docker import errors
 from nova_docker.images import store
+from nova_docker.instances import configdrive
 from nova_docker.instances import destroy
 from nova_docker.instances import power
 from nova_docker.instances import spawn
@@ -43,12 +44,14 @@ class OverlapTestCase(base.EngineTestCase):
         self.spawn = spawn.Spawn(
             self.engine, self.images, self.network, self.workloads,
             destroy.Destroy(self.engine, self.network,
-                            power.Power(self.engine, self.network)),
+                            power.Power(self.engine, self.network),
+                            self.drives),
             nova_api.VirtAPI())
 
     def run_spawn(self) -> None:
         self.spawn(context.get_admin_context(), self.instance,
-                   objects.ImageMeta(), self.ports, power_on=True)
+                   objects.ImageMeta(), configdrive.Details(self.ports),
+                   power_on=True)
 
     def exists(self) -> bool:
         """Tell whether the workload is in the engine."""

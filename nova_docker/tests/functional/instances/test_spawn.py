@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 import uuid
@@ -28,6 +29,7 @@ from nova import objects
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.images import store
+from nova_docker.instances import configdrive
 from nova_docker.instances import destroy
 from nova_docker.instances import files
 from nova_docker.instances import power
@@ -61,11 +63,14 @@ class SpawnTestCase(base.EngineTestCase):
         self.undo = self.make_undo(self.engine)
 
     def make_undo(self, engine: client.Engine) -> destroy.Destroy:
-        return destroy.Destroy(engine, self.network,
-                               power.Power(engine, self.network))
+        return destroy.Destroy(
+            engine, self.network, power.Power(engine, self.network),
+            configdrive.ConfigDrive(engine, self.boxes))
 
     def spawn(self, instance: objects.Instance, image: str | None = None,
-              power_on: bool = True) -> None:
+              power_on: bool = True,
+              given: Sequence[tuple[str, bytes]] = (),
+              password: str | None = None) -> None:
         """Spawn an instance of an engine image."""
         if image is not None:
             self.images.ensure.return_value = image
@@ -73,7 +78,7 @@ class SpawnTestCase(base.EngineTestCase):
             self.engine, self.images, self.network, self.workloads,
             self.undo, self.events)(
                 context.get_admin_context(), instance, objects.ImageMeta(),
-                self.ports, power_on)
+                configdrive.Details(self.ports, given, password), power_on)
 
     def left(self, instance: objects.Instance) -> list[Any]:
         """Return what the engine has of an instance."""
