@@ -54,6 +54,7 @@ from nova_docker.network import connection
 from nova_docker.network import datapath
 from nova_docker.network import sandbox
 from nova_docker.network import wiring
+from nova_docker import processor
 from nova_docker import resources
 from nova_docker import startup
 
@@ -137,6 +138,9 @@ class DockerDriver(driver.ComputeDriver):
 
     def get_host_uptime(self) -> str:
         return resources.uptime()
+
+    def get_host_cpu_stats(self) -> dict[str, int]:
+        return processor.statistics()
 
     def get_host_ip_addr(self) -> str:
         return str(CONF.my_ip)

@@ -30,7 +30,9 @@ from oslo_utils import versionutils
 from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker import processor
 from nova_docker import spec
+from nova_docker import topology
 
 #: The engine's storage drivers that enforce a container's size wherever
 #: they are, and overlay2, which does on XFS with project quotas.
@@ -134,7 +136,8 @@ class Resources:
             block_device=_disk_of(info['DockerRootDir']),
             lxcfs=self.lxcfs(),
             pids_limit=CONF.docker.pids_limit,
-            log_size=CONF.docker.console_log_max_size)
+            log_size=CONF.docker.console_log_max_size,
+            cpus=topology.cpus())
 
     @staticmethod
     def lxcfs() -> str | None:
@@ -151,7 +154,7 @@ class Resources:
         disk = os.statvfs(_accessible(info['DockerRootDir']))
         arch = fields.Architecture.canonicalize(info['Architecture'])
         return {
-            'vcpus': info['NCPU'],
+            'vcpus': _vcpus(info),
             'memory_mb': info['MemTotal'] // units.Mi,
             'local_gb': disk.f_blocks * disk.f_frsize // units.Gi,
             'vcpus_used': 0,
@@ -166,7 +169,7 @@ class Resources:
                 'arch': arch, 'topology': {'cores': info['NCPU']}}),
             'supported_instances': [
                 (arch, fields.HVType.DOCKER, fields.VMMode.EXE)],
-            'numa_topology': None,
+            'numa_topology': topology.numa()._to_json(),
         }
 
     def update_provider_tree(
@@ -188,28 +191,40 @@ class Resources:
             if provider_tree.has_inventory(nodename):
                 return
             raise
-        present = provider_tree.data(nodename).inventory
-        ratio = ratios(present)
-        provider_tree.update_inventory(nodename, {
+        ratio = ratios(provider_tree.data(nodename).inventory)
+        inventory = {
             orc.VCPU: _inventory(found['vcpus'], CONF.reserved_host_cpus,
                                  ratio[orc.VCPU]),
+            orc.PCPU: _inventory(len(topology.dedicated()), 0, 1.0),
             orc.MEMORY_MB: _inventory(
                 found['memory_mb'], CONF.reserved_host_memory_mb,
                 ratio[orc.MEMORY_MB]),
             orc.DISK_GB: _inventory(found['local_gb'], reserved_disk,
                                     ratio[orc.DISK_GB]),
-        })
-        _update_traits(provider_tree, nodename, host)
+        }
+        # Placement takes none of nothing: a host has no dedicated CPUs, no
+        # shared ones, or a disk below 1 GiB.
+        provider_tree.update_inventory(nodename, {
+            name: each for name, each in inventory.items() if each['total']})
+        _update_traits(provider_tree, nodename, host, found)
+
+
+def _vcpus(info: client.Document) -> int:
+    """Return how many CPUs there are for instances without their own."""
+    return (len(topology.shared()) if topology.is_divided()
+            else int(info['NCPU']))
 
 
 def _update_traits(provider_tree: tree.ProviderTree, nodename: str,
-                   host: spec.Host) -> None:
+                   host: spec.Host, found: dict[str, Any]) -> None:
+    architecture = found['supported_instances'][0][0]
     held = {TRAIT_DOCKER: True, TRAIT_DISK_QUOTA: host.disk_quota,
-            TRAIT_LXCFS: host.lxcfs is not None}
-    for trait, present in held.items():
-        change = (provider_tree.add_traits if present
-                  else provider_tree.remove_traits)
-        change(nodename, trait)
+            TRAIT_LXCFS: host.lxcfs is not None,
+            **processor.traits(architecture)}
+    for change, wanted in ((provider_tree.add_traits, True),
+                           (provider_tree.remove_traits, False)):
+        change(nodename, *(trait for trait, present in held.items()
+                           if present is wanted))
 
 
 def _inventory(total: int, reserved: int, ratio: float) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from typing import Any
 from oslo_utils import units
 
 from nova import objects
+from nova_docker import cpuset
 from nova_docker import errors
 from nova_docker import names
 from nova_docker import settings
@@ -63,6 +64,7 @@ class Host:
     :param lxcfs: LXCFS's mount point; None not to use it
     :param pids_limit: default of processes in a container; 0 is no limit
     :param log_size: MiB of console log kept
+    :param cpus: for instances with and without CPUs of their own
     """
 
     init: bool
@@ -72,6 +74,7 @@ class Host:
     lxcfs: str | None
     pids_limit: int
     log_size: int
+    cpus: cpuset.Host = cpuset.Host()
 
 
 def sandbox(instance: objects.Instance, image: str,
@@ -149,6 +152,7 @@ def workload(instance: objects.Instance, image: str, host: Host, *,
                 'max-file': '2'}},
             'Binds': [*_binds(host), *binds],
             **limits(flavor),
+            **cpuset.config(instance, flavor, host.cpus),
             **_disk(flavor, host),
             **_disk_io(flavor, host),
             **_privileges(granted, host),

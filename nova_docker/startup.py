@@ -18,6 +18,7 @@ from nova import exception
 from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import resources
+from nova_docker import topology
 
 #: Docker Engine 20.10.
 MINIMUM_API = (1, 41)
@@ -35,6 +36,12 @@ def check(engine: client.Engine) -> None:
         raise exception.InvalidConfiguration(
             f"Docker Engine {version['Version']} is too old: version 20.10 "
             'or later is needed.')
+    topology.check()
+    if topology.is_divided() and not engine.info()['CPUSet']:
+        raise exception.InvalidConfiguration(
+            '[compute] cpu_shared_set and cpu_dedicated_set need an engine '
+            'that can confine containers to CPUs: this host has no cpuset '
+            'control group.')
     if CONF.docker.lxcfs == 'required' and not resources.Resources.lxcfs():
         raise exception.InvalidConfiguration(
             '[docker] lxcfs is required, but LXCFS is not mounted at '

@@ -20,6 +20,7 @@ import time
 from typing import Any
 import uuid
 
+import nova.conf.neutron
 from nova.network import model
 from nova import objects
 from oslo_config import fixture as config_fixture
@@ -28,6 +29,8 @@ from oslotest import base
 from nova_docker.conf import CONF
 
 objects.register_all()
+# A service does it when it has read its configuration.
+nova.conf.neutron.register_dynamic_opts(CONF)
 
 #: Seconds after which a condition that must come true has not. Generous: a
 #: slow machine may not fail a test.
@@ -54,7 +57,7 @@ def make_instance(flavor: objects.Flavor | None = None,
         'display_name': 'server', 'project_id': 'project', 'user_id': 'user',
         'image_ref': str(uuid.uuid4()), 'key_data': None, 'key_name': None,
         'metadata': {}, 'system_metadata': {}, 'launched_at': None,
-        'config_drive': '', 'trusted_certs': None,
+        'config_drive': '', 'trusted_certs': None, 'numa_topology': None,
         'flavor': flavor or make_flavor(), **fields})
     instance.info_cache = objects.InstanceInfoCache(
         instance_uuid=instance.uuid, network_info=model.NetworkInfo())

@@ -29,8 +29,9 @@ _LAYERS = (
     {'driver'},
     {'instances', 'startup'},
     {'console', 'health', 'images', 'network', 'resources', 'volumes'},
-    {'spec', 'engine', 'privsep', 'validator'},
-    {'names', 'settings'},
+    {'processor'},
+    {'spec', 'engine', 'privsep', 'topology', 'validator'},
+    {'cpuset', 'names', 'settings'},
     {'conf', 'errors'},
 )
 

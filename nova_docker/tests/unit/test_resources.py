@@ -25,10 +25,13 @@ from nova.compute import provider_tree as tree
 from nova.virt import driver as nova_driver
 import os_resource_classes as orc
 
+from nova import objects
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker import processor
 from nova_docker import resources
 from nova_docker.tests import base
+from nova_docker.tests.unit import kernel
 
 _UUID = '0a1b2c3d-0000-4000-8000-0123456789ab'
 
@@ -201,6 +204,40 @@ class InventoryTestCase(ResourcesTestCase):
         self.assertEqual(disk.f_blocks * disk.f_frsize // 1024 ** 3,
                          inventory[orc.DISK_GB]['total'])
 
+    def test_dedicated_cpus(self) -> None:
+        self.flags(reserved_host_cpus=0)
+        self.useFixture(kernel.Kernel())
+        self.flags(group='compute', cpu_dedicated_set='2-7,^4',
+                   cpu_shared_set='0,1')
+        inventory = self.update().inventory
+        self.assertEqual(2, inventory[orc.VCPU]['total'])
+        self.assertEqual(
+            {'total': 5, 'reserved': 0, 'allocation_ratio': 1.0,
+             'min_unit': 1, 'max_unit': 5, 'step_size': 1},
+            inventory[orc.PCPU])
+        self.flags(group='compute', cpu_shared_set=None)
+        self.assertNotIn(orc.VCPU, self.update().inventory)
+        self.flags(group='compute', cpu_dedicated_set=None)
+        self.assertNotIn(orc.PCPU, self.update().inventory)
+
+    def test_a_disk_below_1_gib_is_none(self) -> None:
+        small = os.statvfs_result(
+            (4096, 4096, 1000, 900, 900, 9, 9, 9, 0, 255))
+        self.patch(os, 'statvfs', lambda path: small)
+        self.assertNotIn(orc.DISK_GB, self.update().inventory)
+
+    def traits(self) -> set[str]:
+        """Return all but those of the machine that this runs on."""
+        machines = processor.traits('x86_64')
+        return set(self.update().traits) - set(machines)
+
+    def test_traits_of_the_processor(self) -> None:
+        machines = processor.traits('x86_64')
+        self.tree.add_traits('node', *machines)
+        found = self.update().traits
+        self.assertEqual({name for name, held in machines.items() if held},
+                         {name for name in found if name in machines})
+
     def test_traits_come_and_go(self) -> None:
         self.tree.add_traits('node', 'CUSTOM_OPERATORS_OWN')
         self.mount_lxcfs()
@@ -208,12 +245,12 @@ class InventoryTestCase(ResourcesTestCase):
         self.assertEqual(
             {'CUSTOM_OPERATORS_OWN', resources.TRAIT_DOCKER,
              resources.TRAIT_DISK_QUOTA, resources.TRAIT_LXCFS},
-            self.update().traits)
+            self.traits())
         self.flags(group='docker', lxcfs='off')
         self.engine.info.return_value = facts()
         self.assertEqual(
             {'CUSTOM_OPERATORS_OWN', resources.TRAIT_DOCKER},
-            self.update().traits)
+            self.traits())
 
     def test_they_stay_while_the_engine_is_away(self) -> None:
         before = self.update()
@@ -229,9 +266,11 @@ class InventoryTestCase(ResourcesTestCase):
     def test_available(self) -> None:
         found = self.resources.available('node')
         self.assertEqual(
-            (8, 16384, 'docker', 28005002, 'node', None),
+            (8, 16384, 'docker', 28005002, 'node'),
             tuple(found[key] for key in (
                 'vcpus', 'memory_mb', 'hypervisor_type', 'hypervisor_version',
-                'hypervisor_hostname', 'numa_topology')))
+                'hypervisor_hostname')))
+        self.assertTrue(objects.NUMATopology.obj_from_db_obj(
+            found['numa_topology']).cells)
         self.assertEqual([('x86_64', 'docker', 'exe')],
                          found['supported_instances'])

@@ -23,6 +23,7 @@ from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import startup
 from nova_docker.tests import base
+from nova_docker.tests.unit import kernel
 
 
 @ddt.ddt
@@ -31,6 +32,8 @@ class StartupTestCase(base.TestCase):
         super().setUp()
         self.engine = mock.create_autospec(client.Engine, instance=True)
         self.serve('1.41')
+        self.engine.info.return_value = {'CPUSet': True}
+        self.useFixture(kernel.Kernel())
 
     def serve(self, api: str) -> None:
         self.engine.version.return_value = {'ApiVersion': api,
@@ -56,6 +59,20 @@ class StartupTestCase(base.TestCase):
         self.assertIn('/nowhere', str(error))
         self.flags(group='docker', lxcfs='auto')
         startup.check(self.engine)
+
+    def test_cpus_that_are_not_there(self) -> None:
+        self.flags(group='compute', cpu_dedicated_set='7-8')
+        error = self.assertRaises(exception.InvalidConfiguration,
+                                  startup.check, self.engine)
+        self.assertIn('cpu_dedicated_set', str(error))
+
+    def test_an_engine_that_can_not_pin(self) -> None:
+        self.engine.info.return_value = {'CPUSet': False}
+        startup.check(self.engine)
+        self.flags(group='compute', cpu_dedicated_set='7')
+        error = self.assertRaises(exception.InvalidConfiguration,
+                                  startup.check, self.engine)
+        self.assertIn('cpuset', str(error))
 
     def test_no_engine(self) -> None:
         self.engine.version.side_effect = errors.EngineUnavailable('no word')

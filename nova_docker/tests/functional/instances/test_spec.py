@@ -16,14 +16,19 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import re
+from typing import Any
 
 import ddt
+from nova.virt import hardware
 
 from nova import objects
+from nova_docker import cpuset
 from nova_docker import errors
 from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
+from nova_docker import topology
 
 MIB = 1024 * 1024
 
@@ -114,6 +119,51 @@ class WorkloadTestCase(base.EngineTestCase):
             errors.EngineBadRequest, self.run_workload,
             self.make_image(changes=[]))
         self.assertIn('command', error.message)
+
+
+class CpusetTestCase(base.EngineTestCase):
+    """On which CPUs the processes of a workload run."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        *_rest, self.cpu = sorted(topology.online())
+
+    def allowed(self, **fields: Any) -> tuple[str, str]:
+        """Return the CPUs and memory nodes that the kernel lets it use."""
+        status = self.output(self.make_image(), 'cat /proc/self/status',
+                             **fields)
+        lists = dict(line.split(':\t') for line in status.splitlines())
+        return lists['Cpus_allowed_list'], lists['Mems_allowed_list']
+
+    def pinned(self) -> objects.InstanceNUMATopology:
+        return objects.InstanceNUMATopology(cells=[objects.InstanceNUMACell(
+            id=0, cpuset=set(), pcpuset={0}, memory=64,
+            cpu_pinning_raw={'0': self.cpu})])
+
+    def test_all_by_default(self) -> None:
+        self.assertEqual(topology.online(), hardware.parse_cpu_spec(
+            self.allowed()[0]))
+
+    def test_dedicated(self) -> None:
+        self.assertEqual((str(self.cpu), '0'),
+                         self.allowed(numa_topology=self.pinned()))
+
+    def test_shared(self) -> None:
+        self.flags(group='compute', cpu_shared_set=str(self.cpu))
+        self.assertEqual(str(self.cpu), self.allowed()[0])
+
+    def test_changed_while_it_runs(self) -> None:
+        """What the engine is given for a resize sets free as well."""
+        instance = self.run_workload(self.make_image())
+        status = pathlib.Path(f"/proc/{self.state(instance)['Pid']}/status")
+        for topology_of_it, expected in ((self.pinned(), {self.cpu}),
+                                         (None, topology.online())):
+            instance.numa_topology = topology_of_it
+            self.engine.update(names.workload(instance.uuid), cpuset.change(
+                instance, instance.flavor, self.host().cpus))
+            found = re.search(r'Cpus_allowed_list:\t(.*)', status.read_text())
+            assert found is not None
+            self.assertEqual(expected, hardware.parse_cpu_spec(found[1]))
 
 
 @ddt.ddt
