@@ -31,10 +31,10 @@ OPEN = cpuset.Host(online=frozenset(range(8)), nodes={
 def cell(node: int, pinning: Mapping[int, int] | None = None,
          floating: set[int] | None = None) -> objects.InstanceNUMACell:
     """Return a part of an instance as the resource tracker has placed it."""
+    pinning = pinning or {}
     return objects.InstanceNUMACell(
-        id=node, cpuset=floating or set(), pcpuset=set(pinning or {}),
-        memory=64, cpu_pinning_raw=pinning and {
-            str(vcpu): cpu for vcpu, cpu in pinning.items()})
+        id=node, cpuset=floating or set(), pcpuset=set(pinning), memory=64,
+        cpu_pinning_raw={str(vcpu): cpu for vcpu, cpu in pinning.items()})
 
 
 def config(*cells: objects.InstanceNUMACell, host: cpuset.Host = HOST,
