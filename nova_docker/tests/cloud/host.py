@@ -43,6 +43,12 @@ def containers(uuid: str) -> list[Any]:
         filters={'label': f'{names.UUID}={uuid}'}))
 
 
+def volumes(uuid: str) -> list[str]:
+    """Return the names of the engine's volumes that are a server's."""
+    return [volume.name for volume in engine().volumes.list(
+        filters={'label': f'{names.UUID}={uuid}'})]
+
+
 def workload(uuid: str) -> dict[str, Any]:
     """Return the inspected container that runs a server's image."""
     return dict(engine().api.inspect_container(names.workload(uuid)))
@@ -107,6 +113,8 @@ class Traces:
     def _in_engine(self) -> Iterator[str]:
         for container in containers(self.uuid):
             yield f'container {container.name} ({container.status})'
+        for volume in volumes(self.uuid):
+            yield f'volume {volume}'
         # A namespace that is still held is a mount too.
         for mount in _mounts(self.containers | self.namespaces):
             yield f'mount {mount}'

@@ -53,29 +53,39 @@ class Workbench:
 
     def server(self, image: str = 'busybox', flavor: str = 'm1.nano', *,
                wait: Sequence[str] = ('ACTIVE', 'SHUTOFF'), network: str = '',
-               user_data: str = '', **more: Any) -> servers.Server:
+               user_data: str = '', microversion: str = '',
+               **more: Any) -> servers.Server:
         """Boot a server.
 
         :param image: name or id, as is ``flavor``
         :param wait: the states to wait for; none to return at once
         :param network: id of its network; ``private`` by default
+        :param microversion: of the compute API, if an old one is needed
         :param more: as the compute API has it
         """
         network = network or clouds.network_id('private')
-        made = self._demo.compute.create_server(**{
+        booted = servers.Server(self._boot(microversion, {
             'name': new_name(),
-            'image_id': clouds.image_id(image),
-            'flavor_id': clouds.flavor_id(flavor),
+            'imageRef': clouds.image_id(image),
+            'flavorRef': clouds.flavor_id(flavor),
             'networks': [{'uuid': network}],
             'key_name': 'demo',
             'security_groups': [{'name': OPEN_GROUP}],
             'user_data': base64.b64encode(user_data.encode()).decode(),
-            **more})
-        booted = servers.Server(made.id)
+            **more}))
         self._cleanup(self.delete, booted)
         if wait:
             booted.wait_for(*wait)
         return booted
+
+    def _boot(self, microversion: str, server: Mapping[str, Any]) -> str:
+        """Ask for a server, as the API has it, and return its id."""
+        if not microversion:
+            return str(self._demo.compute.create_server(**server).id)
+        answer = self._demo.compute.post(
+            '/servers', json={'server': server}, microversion=microversion)
+        exceptions.raise_from_response(answer)
+        return str(answer.json()['server']['id'])
 
     def prints(self, command: str, **more: Any) -> str:
         """Return what a command says as the command of a server.

@@ -12,12 +12,16 @@
 
 """A server's life through Nova's API, scheduler, conductor and Placement."""
 
+import io
+import json
 import sys
+import tarfile
 from typing import Any
 from typing import ClassVar
 
 from nova.tests.functional import integrated_helpers
 
+from nova_docker import names
 from nova_docker.tests.conformance import fixtures
 
 _IMAGE = '155d900f-4e14-4e4c-a73d-069cbf4541e6'
@@ -125,6 +129,32 @@ class DockerServersTestCase(integrated_helpers.ProviderUsageBaseTestCase):
             image_uuid=image['id'], flavor_id=self.flavor['id'],
             networks='auto')
         self.assertEqual('running', self._states()[f'nova-{again["id"]}'])
+
+    def test_config_drive_and_tags(self) -> None:
+        port = self.neutron.port_1
+        server = self._create_server(
+            image_uuid=_IMAGE, flavor_id=self.flavor['id'],
+            config_drive=True,
+            networks=[{'port': port['id'], 'tag': 'front'}])
+        self.assertTrue(server['config_drive'])
+        found = json.loads(self._read(
+            server, '/config-drive/openstack/latest/meta_data.json'))
+        self.assertEqual(server['id'], found['uuid'])
+        [device] = found['devices']
+        self.assertEqual((port['mac_address'], ['front']),
+                         (device['mac'], device['tags']))
+        self._delete_server(server)
+        self.assertEqual([], self.engine.client.volumes.list(
+            filters={'label': f'{names.UUID}={server["id"]}'}))
+
+    def _read(self, server: dict[str, Any], path: str) -> bytes:
+        """Return a file of a server."""
+        workload = self.engine.client.containers.get(f'nova-{server["id"]}')
+        pieces, _stat = workload.get_archive(path)
+        with tarfile.open(fileobj=io.BytesIO(b''.join(pieces))) as tar:
+            stream = tar.extractfile(tar.getmembers()[0])
+            assert stream is not None
+            return stream.read()
 
     def test_a_container_that_exits_is_shut_off(self) -> None:
         server = self._boot()
