@@ -45,9 +45,15 @@ from nova_docker.instances import diagnostics
 from nova_docker.instances import injection
 from nova_docker.instances import keys
 from nova_docker.instances import lifecycle
+from nova_docker.instances import migration
 from nova_docker.instances import orphans
+from nova_docker.instances import password
 from nova_docker.instances import power
 from nova_docker.instances import query
+from nova_docker.instances import rebuild
+from nova_docker.instances import rescue
+from nova_docker.instances import resize
+from nova_docker.instances import rootdisk
 from nova_docker.instances import spawn
 from nova_docker.instances import workload
 from nova_docker.network import connection
@@ -72,7 +78,9 @@ class DockerDriver(driver.ComputeDriver):
         'has_imagecache': True,
         'supports_attach_interface': True,
         'supports_device_tagging': True,
+        'supports_evacuate': True,
         'supports_image_type_raw': True,
+        'supports_migrate_to_same_host': True,
         'supports_tagged_attach_interface': True,
         'supports_trusted_certs': True,
     }
@@ -91,15 +99,26 @@ class DockerDriver(driver.ComputeDriver):
         boxes = sandbox.Sandbox(engine, options.sandbox_image)
         self._network = network = connection.Connection(
             boxes, wiring.Wiring(datapath.Datapath()))
-        self._power = power.Power(engine, network)
+        self._snapshot = snapshot.Snapshot(engine, image_api)
         drives = configdrive.ConfigDrive(engine, boxes)
-        self._destroy = destroy.Destroy(engine, network, self._power, drives)
-        workloads = workload.Workload(
+        self._workloads = workloads = workload.Workload(
             engine, keys.Keys(engine), injection.Injection(engine), drives,
             devices.tag, self._resources.host)
+        disks = rootdisk.RootDisk(engine)
+        self._power = power.Power(engine, network, workloads, disks)
+        self._destroy = destroy.Destroy(network, workloads, disks,
+                                        self._power, drives)
         self._spawn = spawn.Spawn(engine, images, network, workloads,
                                   self._destroy, virtapi)
-        self._snapshot = snapshot.Snapshot(engine, image_api)
+        self._rebuild = rebuild.Rebuild(images, workloads, self._power,
+                                        disks, self._spawn)
+        self._resize = resize.Resize(
+            engine, workloads, self._power, self._destroy,
+            migration.Migration(image_api, self._snapshot, self._power,
+                                self._spawn))
+        self._passwords = password.Password(engine)
+        self._rescue = rescue.Rescue(images, workloads, self._power, disks,
+                                     self._passwords)
         self._console = output.Output(engine, options.console_output_max_size)
         self._diagnostics = diagnostics.Diagnostics(engine)
         self._lifecycle = lifecycle.Lifecycle(
@@ -115,6 +134,7 @@ class DockerDriver(driver.ComputeDriver):
         os_vif.initialize()
         self._network.prepare()
         self._snapshot.discard_leftovers()
+        self._workloads.recover()
         self._lifecycle.start()
 
     def cleanup_host(self, host: str) -> None:
@@ -205,6 +225,24 @@ class DockerDriver(driver.ComputeDriver):
         ports = _ports(network_info if destroy_vifs else None)
         self._destroy(instance, ports, destroy_disks)
 
+    def rebuild(self, context: nova_context.RequestContext,
+                instance: objects.Instance, image_meta: objects.ImageMeta,
+                injected_files: Any, admin_password: str | None,
+                allocations: dict[str, Any], bdms: Any,
+                detach_block_devices: Callable[..., None],
+                attach_block_devices: Callable[..., Any],
+                network_info: model.NetworkInfo | None = None,
+                evacuate: bool = False,
+                block_device_info: dict[str, Any] | None = None,
+                preserve_ephemeral: bool = False, accel_uuids: Any = None,
+                reimage_boot_volume: bool = False) -> None:
+        details = configdrive.Details(
+            _ports(network_info), injected_files or (), admin_password)
+        self._rebuild(context, instance, image_meta, details, evacuate)
+
+    def instance_on_disk(self, instance: objects.Instance) -> bool:
+        return self._workloads.is_here(instance)
+
     def snapshot(self, context: nova_context.RequestContext,
                  instance: objects.Instance, image_id: str,
                  update_task_state: Callable[..., None]) -> None:
@@ -236,6 +274,95 @@ class DockerDriver(driver.ComputeDriver):
 
     def unpause(self, instance: objects.Instance) -> None:
         self._power.unpause(instance)
+
+    def suspend(self, context: nova_context.RequestContext,
+                instance: objects.Instance) -> None:
+        self._power.pause(instance)
+
+    def resume(self, context: nova_context.RequestContext,
+               instance: objects.Instance, network_info: model.NetworkInfo,
+               block_device_info: dict[str, Any] | None = None,
+               share_info: Any = None) -> None:
+        self._power.resume(instance, _ports(network_info))
+
+    def resume_state_on_host_boot(
+            self, context: nova_context.RequestContext,
+            instance: objects.Instance, network_info: model.NetworkInfo,
+            share_info: Any,
+            block_device_info: dict[str, Any] | None = None) -> None:
+        self._power.restore(instance, _ports(network_info))
+
+    def soft_delete(self, instance: objects.Instance) -> None:
+        self._power.off(instance)
+
+    def restore(self, instance: objects.Instance) -> None:
+        self._power.on(instance, instance.get_network_info())
+
+    def trigger_crash_dump(self, instance: objects.Instance) -> None:
+        self._power.crash(instance)
+
+    def set_admin_password(self, instance: objects.Instance,
+                           new_pass: str) -> None:
+        self._passwords.set(instance, new_pass)
+
+    # Rescue
+
+    def rescue(self, context: nova_context.RequestContext,
+               instance: objects.Instance, network_info: model.NetworkInfo,
+               image_meta: objects.ImageMeta, rescue_password: str | None,
+               block_device_info: dict[str, Any] | None,
+               share_info: Any) -> None:
+        self._rescue.begin(context, instance, _ports(network_info),
+                           image_meta, rescue_password)
+
+    def unrescue(self, context: nova_context.RequestContext,
+                 instance: objects.Instance) -> None:
+        self._rescue.end(instance)
+
+    # Resize and cold migration
+
+    def migrate_disk_and_power_off(
+            self, context: nova_context.RequestContext,
+            instance: objects.Instance, dest: str, flavor: objects.Flavor,
+            network_info: model.NetworkInfo,
+            block_device_info: dict[str, Any] | None = None,
+            timeout: int = 0, retry_interval: int = 0) -> str:
+        return self._resize.begin(context, instance, dest, flavor, timeout)
+
+    def finish_migration(
+            self, context: nova_context.RequestContext,
+            migration: objects.Migration, instance: objects.Instance,
+            disk_info: str, network_info: model.NetworkInfo,
+            image_meta: objects.ImageMeta, resize_instance: bool,
+            allocations: dict[str, Any],
+            block_device_info: dict[str, Any] | None = None,
+            power_on: bool = True, share_info: Any = None) -> None:
+        self._resize.finish(context, instance, disk_info,
+                            _ports(network_info), power_on)
+
+    def confirm_migration(self, context: nova_context.RequestContext,
+                          migration: objects.Migration,
+                          instance: objects.Instance,
+                          network_info: model.NetworkInfo) -> None:
+        self._resize.confirm(instance, migration, _ports(network_info))
+
+    def finish_revert_migration(
+            self, context: nova_context.RequestContext,
+            instance: objects.Instance, network_info: model.NetworkInfo,
+            migration: objects.Migration,
+            block_device_info: dict[str, Any] | None = None,
+            power_on: bool = True, share_info: Any = None) -> None:
+        self._resize.revert(instance, _ports(network_info), power_on)
+
+    def check_instance_shared_storage_local(
+            self, context: nova_context.RequestContext,
+            instance: objects.Instance) -> dict[str, str]:
+        return {'engine': self._resources.engine_id()}
+
+    def check_instance_shared_storage_remote(
+            self, context: nova_context.RequestContext,
+            data: dict[str, str]) -> bool:
+        return data == {'engine': self._resources.engine_id()}
 
     # Network
 

@@ -73,10 +73,23 @@ def config_drive(uuid: str) -> str:
     return f'nova-{uuid}-config'
 
 
+def successor(uuid: str) -> str:
+    """Return the name of a container that is about to be the workload."""
+    return f'nova-{uuid}-new'
+
+
 def instance_uuid(container_name: str) -> str | None:
     """Return the instance's uuid for a workload's name, else None."""
     match = _WORKLOAD.fullmatch(container_name)
     return match and match.group(1)
+
+
+def is_workload(container_name: str) -> bool:
+    """Whether it is a workload's name, and not of one set aside.
+
+    :param container_name: with or without the engine's slash before it
+    """
+    return instance_uuid(container_name.lstrip('/')) is not None
 
 
 def image_reference(image_id: str) -> str:
@@ -92,6 +105,14 @@ def is_image(reference: str) -> bool:
 def snapshot_reference(image_id: str) -> str:
     """Return the engine's name for a snapshot on its way to Glance."""
     return f'nova-docker/snapshot:{image_id}'
+
+
+def disk_reference(uuid: str, which: str) -> str:
+    """Return the engine's name for a root disk that moves to a new container.
+
+    :param which: tells those of one instance apart, or ``*`` for all
+    """
+    return f'nova-docker/disk:{uuid}-{which}'
 
 
 def labels(instance: objects.Instance, role: Role) -> dict[str, str]:

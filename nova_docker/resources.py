@@ -128,6 +128,10 @@ class Resources:
             self._host = self._inspect(self._engine.info())
         return self._host
 
+    def engine_id(self) -> str:
+        """Return what tells this engine from any other."""
+        return str(self._engine.info()['ID'])
+
     def _inspect(self, info: client.Document) -> spec.Host:
         return spec.Host(
             init=bool(info.get('InitBinary')),

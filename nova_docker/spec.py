@@ -46,6 +46,11 @@ _RANGES = {'quota:cpu_shares': (2, 262144),
            'quota:cpu_period': (1000, 1000000),
            'quota:cpu_quota': (1000, 2 ** 44 - 1)}
 _MOST = 2 ** 63 - 1
+#: Limits of a container that can change while it runs. What is not given is
+#: left as it is, so each has its default here.
+_CHANGEABLE: Mapping[str, int] = {'Memory': 0, 'MemorySwap': 0,
+                                  'CpuPeriod': 0, 'CpuQuota': 0,
+                                  'CpuShares': 1024}
 #: Bytes, as the kernel and the engine have it.
 _HOSTNAME_LENGTH = 63
 _SHELLS = frozenset({'ash', 'bash', 'dash', 'fish', 'ksh', 'mksh', 'sh',
@@ -170,6 +175,35 @@ def limits(flavor: objects.Flavor) -> Document:
     return {'Memory': memory,
             'MemorySwap': memory + (flavor.swap or 0) * units.Mi,
             **_cpu(flavor)}
+
+
+def changed_limits(flavor: objects.Flavor) -> Document:
+    """Return the limits to give a container that has others.
+
+    :raises BadSetting: naming the ``quota:cpu_`` key
+    """
+    return {**_CHANGEABLE, **limits(flavor)}
+
+
+def needs_new_container(old: Document, new: Document) -> bool:
+    """Tell whether more differs than what can change at run time.
+
+    :param old: create arguments
+    :param new: others, of the same instance
+    """
+    return _fixed(old) != _fixed(new)
+
+
+def _fixed(body: Document) -> Document:
+    """Return what an existing container can't change.
+
+    Labels say what the flavor was called, and limit nothing.
+    """
+    kept = {key: value for key, value in body.items() if key != 'Labels'}
+    kept['HostConfig'] = {key: value
+                          for key, value in body['HostConfig'].items()
+                          if key not in _CHANGEABLE}
+    return kept
 
 
 def _number(flavor: objects.Flavor, key: str) -> int:

@@ -203,6 +203,22 @@ class Engine:
         self._calls.unpause(name)
 
     @failures.checked
+    def run(self, name: str, command: Sequence[str],
+            entered: bytes = b'') -> tuple[int, bytes]:
+        """Run a command as root in a running container, until it ends.
+
+        :param command: program and arguments
+        :param entered: its standard input
+        :returns: its exit code, and what it wrote
+        """
+        calls = self._calls
+        command_id = calls.exec_create(name, list(command), stdin=True,
+                                       user='0:0')['Id']
+        output = streams.exchange(
+            calls.exec_start(command_id, socket=True), entered)
+        return int(calls.exec_inspect(command_id)['ExitCode']), output
+
+    @failures.checked
     def rename(self, name: str, new_name: str) -> None:
         """Give a container another name.
 
@@ -293,9 +309,11 @@ class Engine:
         """
         repository, tag = reference.rsplit(':', 1)
         url = self._streams._url('/commit')
+        # Without a change the engine refuses an empty list of them.
+        more = {'changes': '\n'.join(changes)} if changes else {}
         answer = self._streams._post_json(url, data={}, params={
             'container': name, 'repo': repository, 'tag': tag,
-            'pause': pause, 'changes': '\n'.join(changes)})
+            'pause': pause, **more})
         return str(self._streams._result(answer, json=True)['Id'])
 
     # Volumes

@@ -29,6 +29,8 @@ from nova_docker import errors
 
 #: Before each frame of a log: its stream, three zeros, its length.
 _FRAME = struct.Struct('>4xL')
+#: Bytes read at once from a connection.
+_PIECE = 65536
 
 
 def payload(frames: Iterable[bytes]) -> Iterator[bytes]:
@@ -48,6 +50,21 @@ def payload(frames: Iterable[bytes]) -> Iterator[bytes]:
                 rest = rest[_FRAME.size:]
             else:
                 break
+
+
+def exchange(connection: Any, entered: bytes) -> bytes:
+    """Send a command its input, and return all that it writes.
+
+    :param connection: the SDK's, to a command without a terminal
+    """
+    with contextlib.closing(connection):
+        try:
+            connection._sock.sendall(entered)
+            connection._sock.shutdown(socket.SHUT_WR)
+            return b''.join(payload(iter(
+                lambda: connection._sock.recv(_PIECE), b'')))
+        except OSError as error:
+            raise errors.EngineUnavailable(str(error)) from error
 
 
 class EventStream:

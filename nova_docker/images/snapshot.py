@@ -95,14 +95,26 @@ class Snapshot:
 
         :param update_task_state: tells Nova how far it is
         """
-        reference = names.snapshot_reference(image_id)
-        update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
-        with contextlib.ExitStack() as undo:
-            undo.callback(self._discard, self._engine.remove_image, reference)
-            self._commit(instance, reference)
+        def committed() -> None:
             update_task_state(
                 task_state=task_states.IMAGE_UPLOADING,
                 expected_state=task_states.IMAGE_PENDING_UPLOAD)
+
+        update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
+        self.upload(context, instance, image_id, committed)
+
+    def upload(self, context: nova_context.RequestContext,
+               instance: objects.Instance, image_id: str,
+               committed: Callable[[], None] = lambda: None) -> None:
+        """Fill a Glance image with an instance, whatever Nova's task is.
+
+        :param committed: called when the workload is free again
+        """
+        reference = names.snapshot_reference(image_id)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._discard, self._engine.remove_image, reference)
+            self._commit(instance, reference)
+            committed()
             # It never runs: only a container's file system can be read.
             still = self._engine.create(f'nova-snapshot-{image_id}', {
                 'Image': reference, 'Cmd': ['none'],

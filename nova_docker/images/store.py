@@ -30,6 +30,7 @@ from nova import context as nova_context
 from nova import exception
 from nova.image import glance
 from nova import objects
+from nova import utils
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
@@ -149,6 +150,13 @@ class Store:
             with self._lock:
                 del self._fetching[image_meta.id]
         return outcome.result()
+
+    def properties(self, context: nova_context.RequestContext,
+                   image_id: str) -> dict[str, str]:
+        """Return an image's properties as an instance's system metadata."""
+        found = self._image_api.get(context, image_id)['properties']
+        return {f'{utils.SM_IMAGE_PROP_PREFIX}{key}': value
+                for key, value in found.items()}
 
     def touch(self, reference: str) -> bool:
         """Note that an image is wanted; tell whether the engine has it.

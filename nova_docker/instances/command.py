@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Whether the command of a workload exists in its image.
+"""Whether a command exists in a workload's image.
 
 docker-init starts whatever the command is, so the engine can't refuse one
 that is not there: the container would only end at once, with a code that
@@ -37,8 +37,7 @@ def _search_path(container: client.Document) -> list[str]:
     return environment.get('PATH', _DEFAULT_PATH).split(':')
 
 
-def _candidates(container: client.Document) -> list[str]:
-    command = container['Path']
+def _candidates(container: client.Document, command: str) -> list[str]:
     workdir = container['Config']['WorkingDir'] or '/'
     directories = [''] if '/' in command else _search_path(container)
     return [posixpath.join(workdir, directory, command)
@@ -53,15 +52,24 @@ def _is_executable(engine: client.Engine, name: str, path: str) -> bool:
     return found.is_file and bool(found.mode & _EXECUTABLE)
 
 
+def exists(engine: client.Engine, name: str, command: str) -> bool:
+    """Tell whether a container has a program.
+
+    :param name: the container
+    :param command: as a shell would take it, a path or a name
+    """
+    return any(_is_executable(engine, name, path) for path in
+               _candidates(engine.container(name), command))
+
+
 def check(engine: client.Engine, name: str) -> None:
     """See that a created container's command can be run.
 
     :param name: the container
     :raises EngineBadRequest: with a sentence that names the command
     """
-    container = engine.container(name)
-    if not any(_is_executable(engine, name, path)
-               for path in _candidates(container)):
+    command = engine.container(name)['Path']
+    if not exists(engine, name, command):
         raise errors.EngineBadRequest(
-            f"the command '{container['Path']}' does not exist in the image "
-            "or is not executable")
+            f"the command '{command}' does not exist in the image or is not "
+            "executable")

@@ -14,31 +14,35 @@
 
 from __future__ import annotations
 
+from nova.compute import task_states
 from nova.network import model
 
 from nova import objects
-from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.instances import configdrive
 from nova_docker.instances import power
-from nova_docker import names
+from nova_docker.instances import rootdisk
+from nova_docker.instances import workload
 from nova_docker.network import connection
 
 
 class Destroy:
     """Removes instances; every step can be run again.
 
-    :param engine: where they run
     :param network: disconnects them
+    :param workloads: removes their containers
+    :param disks: lets go of a rescued server's root disk
     :param stops: stops those whose disk stays
     :param drives: removes config drives
     """
 
-    def __init__(self, engine: client.Engine,
-                 network: connection.Connection, stops: power.Power,
+    def __init__(self, network: connection.Connection,
+                 workloads: workload.Workload, disks: rootdisk.RootDisk,
+                 stops: power.Power,
                  drives: configdrive.ConfigDrive) -> None:
-        self._engine = engine
         self._network = network
+        self._workloads = workloads
+        self._disks = disks
         self._stops = stops
         self._drives = drives
 
@@ -52,14 +56,17 @@ class Destroy:
         """
         if disks:
             self._remove(instance, network_info)
-        else:
+        elif instance.task_state != task_states.RESIZE_REVERTING:
+            # A resize that is reverted here goes on with what it has: Nova
+            # keeps the disk only if both its hosts have the same engine.
             self._stop(instance)
             self._network.unplug(instance, network_info)
 
     def _remove(self, instance: objects.Instance,
                 network_info: model.NetworkInfo) -> None:
         errors.take_all(
-            lambda: self._engine.remove(names.workload(instance.uuid)),
+            lambda: self._disks.unmount(instance),
+            lambda: self._workloads.discard(instance),
             lambda: self._drives.discard(instance.uuid),
             lambda: self._network.remove(instance, network_info))
 

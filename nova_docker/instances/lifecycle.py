@@ -221,7 +221,8 @@ class Lifecycle:
 
     def _handle(self, record: client.Document) -> None:
         uuid = names.uuid_of(record['Actor'])
-        if uuid is None:
+        if uuid is None or not names.is_workload(
+                record['Actor']['Attributes']['name']):
             return
         if record['Action'] == 'oom':
             LOG.warning('The kernel killed a process of the container for '

@@ -25,6 +25,8 @@ from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.instances import query
+from nova_docker.instances import rootdisk
+from nova_docker.instances import workload
 from nova_docker import names
 from nova_docker.network import connection
 from nova_docker import spec
@@ -37,12 +39,18 @@ class Power:
 
     :param engine: where they run
     :param network: brings a server's network back before it starts
+    :param workloads: binds it to that network
+    :param disks: brings back the root disk of a rescued server
     """
 
     def __init__(self, engine: client.Engine,
-                 network: connection.Connection) -> None:
+                 network: connection.Connection,
+                 workloads: workload.Workload,
+                 disks: rootdisk.RootDisk) -> None:
         self._engine = engine
         self._network = network
+        self._workloads = workloads
+        self._disks = disks
 
     def on(self, instance: objects.Instance,
            network_info: model.NetworkInfo) -> None:
@@ -54,8 +62,10 @@ class Power:
         """
         name = names.workload(instance.uuid)
         # Without one this says so; what the start misses is something else.
-        self._engine.container(name)
+        container = self._engine.container(name)
         self._network.ensure(instance, network_info)
+        self._workloads.follow_sandbox(instance)
+        self._disks.restore(instance, container)
         try:
             self._engine.start(name)
         except errors.EngineUnavailable:
@@ -111,6 +121,48 @@ class Power:
         """Thaw the workload's processes; running ones stay so."""
         if self._state(instance) == power_state.PAUSED:
             self._engine.unpause(names.workload(instance.uuid))
+
+    def is_running(self, instance: objects.Instance) -> bool:
+        """Whether the workload runs, frozen or not."""
+        return self._state(instance) in (power_state.RUNNING,
+                                         power_state.PAUSED)
+
+    def resume(self, instance: objects.Instance,
+               network_info: model.NetworkInfo) -> None:
+        """Thaw a suspended workload.
+
+        One that a restart of the host has ended since is started.
+        """
+        if self._state(instance) == power_state.PAUSED:
+            self.unpause(instance)
+        else:
+            self.on(instance, network_info)
+
+    def restore(self, instance: objects.Instance,
+                network_info: model.NetworkInfo) -> None:
+        """Start the workload unless it runs, or is frozen, already."""
+        if not self.is_running(instance):
+            self.on(instance, network_info)
+
+    def crash(self, instance: objects.Instance) -> None:
+        """Make the main process dump its core, if it has not other plans.
+
+        It gets SIGQUIT, which ends a process with a core: where that goes
+        is the host's kernel.core_pattern. The runtimes of Java and Go print
+        what each thread does, as their users expect.
+
+        :raises InstanceNotRunning: it has no process
+        :raises InstanceInvalidState: it is a shell, which ignores that
+        """
+        name = names.workload(instance.uuid)
+        container = self._engine.container(name)
+        if query.state_of(container) != power_state.RUNNING:
+            raise exception.InstanceNotRunning(instance_id=instance.uuid)
+        if self._is_shell(container):
+            raise exception.InstanceInvalidState(
+                f'Server {instance.uuid} runs an interactive shell, which '
+                'ignores the signal that makes other programs dump core.')
+        self._engine.signal(name, 'SIGQUIT')
 
     def _state(self, instance: objects.Instance) -> int:
         return query.state_of(

@@ -69,7 +69,8 @@ class Query:
         role = f'{names.ROLE}={names.Role.WORKLOAD}'
         return {container['Labels'][names.UUID]:
                 _STATES.get(container['State'], power_state.NOSTATE)
-                for container in self._engine.containers([role])}
+                for container in self._engine.containers([role])
+                if names.is_workload(container['Names'][0])}
 
     def info(self, instance: objects.Instance) -> hardware.InstanceInfo:
         """Return the instance's power state and the container's id."""

@@ -17,7 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
+import functools
 from typing import Any
+import uuid
+
+from oslo_log import log as logging
 
 from nova import objects
 from nova_docker.engine import client
@@ -28,6 +32,11 @@ from nova_docker.instances import injection
 from nova_docker.instances import keys
 from nova_docker import names
 from nova_docker import spec
+
+LOG = logging.getLogger(__name__)
+
+#: What the engine takes from the sandbox, and refuses to be told.
+_OF_THE_SANDBOX = ('Hostname', 'Domainname', 'ExposedPorts')
 
 
 class Workload:
@@ -92,16 +101,27 @@ class Workload:
     def set_aside(self, instance: objects.Instance) -> None:
         """Free the workload's name, keeping all that it is.
 
-        Can be run again. :meth:`bring_back` is its twin.
+        Can be run again: what stands in for it already is removed.
+        :meth:`bring_back` is its twin.
         """
-        if not self.is_aside(instance):
+        if self.is_aside(instance):
+            self._engine.remove(names.workload(instance.uuid))
+        else:
             self._engine.rename(names.workload(instance.uuid),
                                 names.aside(instance.uuid))
 
-    def bring_back(self, instance: objects.Instance) -> None:
-        """Remove the workload and make the one set aside it again.
+    def remove_stand_in(self, instance: objects.Instance) -> None:
+        """Remove what stands in for the workload that is set aside.
 
         Can be run again: with none set aside nothing is removed.
+        """
+        if self.is_aside(instance):
+            self._engine.remove(names.workload(instance.uuid))
+
+    def bring_back(self, instance: objects.Instance) -> None:
+        """Make the workload that is set aside the instance's again.
+
+        Can be run again.
         """
         if self.is_aside(instance):
             self._engine.remove(names.workload(instance.uuid))
@@ -111,7 +131,99 @@ class Workload:
 
     def is_aside(self, instance: objects.Instance) -> bool:
         """Whether a workload is set aside."""
+        return self._exists(names.aside(instance.uuid))
+
+    def is_here(self, instance: objects.Instance) -> bool:
+        """Whether the engine has the instance's root disk."""
+        return (self._exists(names.workload(instance.uuid)) or
+                self.is_aside(instance))
+
+    def _exists(self, name: str) -> bool:
         with contextlib.suppress(errors.EngineNotFound):
-            self._engine.container(names.aside(instance.uuid))
+            self._engine.container(name)
             return True
         return False
+
+    def move_disk(self, instance: objects.Instance,
+                  details: configdrive.Details, **options: Any) -> None:
+        """Replace the workload by one with the same root disk.
+
+        The old one is set aside, stopped.
+
+        :param details: what the config drive says
+        :param options: as :func:`nova_docker.spec.workload` has them
+        """
+        image = self._copied_disk(instance)
+        self.set_aside(instance)
+        self.create(instance, image, details, **options)
+
+    def follow_sandbox(self, instance: objects.Instance) -> None:
+        """See that a stopped workload is bound to the sandbox that is there.
+
+        The engine keeps a sandbox's id, so that a workload can't start any
+        more once an operator has removed the sandbox it was created on, and
+        another has been made.
+        """
+        name = names.workload(instance.uuid)
+        old = self._engine.container(name)
+        sandbox = self._engine.container(names.sandbox(instance.uuid))
+        network = f"container:{sandbox['Id']}"
+        if old['HostConfig']['NetworkMode'] == network:
+            return
+        LOG.warning('The sandbox is not the one that the container was '
+                    'created on: its root disk moves to a new container.',
+                    instance=instance)
+        config = {key: value for key, value in old['Config'].items()
+                  if key not in _OF_THE_SANDBOX}
+        config['Image'] = self._copied_disk(instance)
+        config['HostConfig'] = old['HostConfig'] | {'NetworkMode': network}
+        new = self._engine.create(names.successor(instance.uuid), config)
+        self._engine.remove(name)
+        self._engine.rename(new, name)
+
+    def _copied_disk(self, instance: objects.Instance) -> str:
+        reference = names.disk_reference(instance.uuid, uuid.uuid4().hex)
+        self._engine.commit(names.workload(instance.uuid), reference,
+                            pause=False)
+        return reference
+
+    def discard(self, instance: objects.Instance) -> None:
+        """Remove every container and disk of the instance.
+
+        They may be gone already.
+        """
+        own = [f'{names.UUID}={instance.uuid}',
+               f'{names.ROLE}={names.Role.WORKLOAD}']
+        errors.take_all(
+            *(functools.partial(self._engine.remove, container['Id'])
+              for container in self._engine.containers(own)),
+            lambda: self._discard_disks(instance))
+
+    def recover(self) -> None:
+        """Finish what a nova-compute that was killed left half done.
+
+        A workload that is set aside while nothing stands in for it is the
+        instance's again.
+        """
+        found = self._engine.containers(
+            [f'{names.ROLE}={names.Role.WORKLOAD}'])
+        present = {container['Names'][0].lstrip('/'):
+                   container['Labels'][names.UUID] for container in found}
+        for name, instance_uuid in present.items():
+            main = names.workload(instance_uuid)
+            if name == names.successor(instance_uuid):
+                self._engine.remove(name)
+            elif name == names.aside(instance_uuid) and main not in present:
+                self._engine.rename(name, main)
+
+    def discard_aside(self, instance: objects.Instance) -> None:
+        """Remove a workload that is set aside; it may be gone already."""
+        self._engine.remove(names.aside(instance.uuid))
+
+    def _discard_disks(self, instance: objects.Instance) -> None:
+        """Remove the disks that moved, those of later containers first."""
+        found = self._engine.images(names.disk_reference(instance.uuid, '*'))
+        for image in sorted(found, key=lambda each: each['Created'],
+                            reverse=True):
+            for reference in image['RepoTags']:
+                self._engine.remove_image(reference)

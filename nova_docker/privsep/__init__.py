@@ -27,6 +27,25 @@ network_pctxt = priv_context.PrivContext(
     ],
 )
 
+# SYS_ADMIN mounts. What is done in an overlay file system is done with the
+# rights of who mounted it, so these are what a container's root may do with
+# files: https://docs.kernel.org/filesystems/overlayfs.html#permission-model
+storage_pctxt = priv_context.PrivContext(
+    'nova_docker.privsep',
+    cfg_section='docker_storage_privileged',
+    pypath=__name__ + '.storage_pctxt',
+    capabilities=[
+        capabilities.CAP_CHOWN,
+        capabilities.CAP_DAC_OVERRIDE,
+        capabilities.CAP_DAC_READ_SEARCH,
+        capabilities.CAP_FOWNER,
+        capabilities.CAP_FSETID,
+        capabilities.CAP_MKNOD,
+        capabilities.CAP_SETFCAP,
+        capabilities.CAP_SYS_ADMIN,
+    ],
+)
+
 # oslo.privsep's default is the number of CPUs. These calls wait for the
 # kernel most of their time, and instances come eight at a time and more.
 cfg.CONF.set_default(

@@ -30,9 +30,12 @@ from oslo_serialization import jsonutils
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.instances import configdrive
+from nova_docker.instances import destroy
 from nova_docker.instances import devices
 from nova_docker.instances import injection
 from nova_docker.instances import keys
+from nova_docker.instances import power
+from nova_docker.instances import rootdisk
 from nova_docker.instances import workload
 from nova_docker import names
 from nova_docker.network import connection
@@ -130,10 +133,28 @@ class EngineTestCase(base.TestCase):
         self.drives = configdrive.ConfigDrive(self.engine, self.boxes)
         # Tags of devices are in Nova's database, and there is none.
         self.tag: mock.Mock = mock.create_autospec(devices.tag)
-        self.workloads = workload.Workload(
-            self.engine, keys.Keys(self.engine),
-            injection.Injection(self.engine), self.drives, self.tag,
-            self.host)
+        self.workloads = self.make_workloads(self.engine)
+
+    def make_power(self, engine: client.Engine | None = None) -> power.Power:
+        """Return what starts and stops workloads."""
+        engine = engine or self.engine
+        return power.Power(engine, self.network, self.make_workloads(engine),
+                           rootdisk.RootDisk(engine))
+
+    def make_destroy(self,
+                     engine: client.Engine | None = None) -> destroy.Destroy:
+        """Return what removes instances."""
+        engine = engine or self.engine
+        return destroy.Destroy(
+            self.network, self.make_workloads(engine),
+            rootdisk.RootDisk(engine), self.make_power(engine),
+            configdrive.ConfigDrive(engine, self.boxes))
+
+    def make_workloads(self, engine: client.Engine) -> workload.Workload:
+        """Return what makes workloads in an engine."""
+        return workload.Workload(
+            engine, keys.Keys(engine), injection.Injection(engine),
+            configdrive.ConfigDrive(engine, self.boxes), self.tag, self.host)
 
     def make_image(self, *entries: Entry,
                    changes: Sequence[str] = ('CMD ["/bin/sh"]',)) -> str:

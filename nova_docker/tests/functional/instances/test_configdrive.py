@@ -25,9 +25,7 @@ from nova.network import security_group_api
 from nova import objects
 from nova_docker import errors
 from nova_docker.instances import configdrive
-from nova_docker.instances import destroy
 from nova_docker.instances import keys
-from nova_docker.instances import power
 from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
@@ -182,9 +180,7 @@ class ConfigDriveTestCase(base.EngineTestCase):
 
     def test_destroy(self) -> None:
         """Whatever there is of it, also of one that was half made."""
-        undo = destroy.Destroy(
-            self.engine, self.network,
-            power.Power(self.engine, self.network), self.drives)
+        undo = self.make_destroy()
         whole, half = self.make_instance(), self.make_instance()
         self.boot(whole)
         self.drives.create(half)

@@ -25,8 +25,6 @@ from nova import objects
 from nova_docker import errors
 from nova_docker.images import store
 from nova_docker.instances import configdrive
-from nova_docker.instances import destroy
-from nova_docker.instances import power
 from nova_docker.instances import spawn
 from nova_docker import names
 from nova_docker.tests import base as tests
@@ -43,9 +41,7 @@ class OverlapTestCase(base.EngineTestCase):
             network=model.Network(subnets=[]))])
         self.spawn = spawn.Spawn(
             self.engine, self.images, self.network, self.workloads,
-            destroy.Destroy(self.engine, self.network,
-                            power.Power(self.engine, self.network),
-                            self.drives),
+            self.make_destroy(),
             nova_api.VirtAPI())
 
     def run_spawn(self) -> None:

@@ -24,7 +24,6 @@ from nova.network import model
 from nova import exception
 from nova import objects
 from nova_docker import errors
-from nova_docker.instances import power
 from nova_docker.instances import query
 from nova_docker import names
 from nova_docker.tests import base as tests
@@ -42,7 +41,7 @@ DEAF = 'trap "" TERM HUP INT\necho ready\nwhile true; do sleep 0.1; done'
 class PowerTestCase(base.EngineTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.power = power.Power(self.engine, self.network)
+        self.power = self.make_power()
         self.query = query.Query(self.engine)
 
     def on(self, instance: objects.Instance) -> None:
@@ -235,3 +234,48 @@ class PauseTestCase(PowerTestCase):
         instance = self.make_instance()
         self.create(instance, self.make_image())
         self.assertRaises(errors.EngineError, self.power.pause, instance)
+
+
+class SuspendTestCase(PowerTestCase):
+    def test_frozen_and_thawed(self) -> None:
+        instance = self.run_workload(self.make_image())
+        pid = self.state(instance)['Pid']
+        self.power.pause(instance)
+        self.assertEqual(power_state.PAUSED, self.power_state(instance))
+        self.power.resume(instance, model.NetworkInfo())
+        self.assertEqual(power_state.RUNNING, self.power_state(instance))
+        self.assertEqual(pid, self.state(instance)['Pid'])
+
+    def test_one_that_the_host_has_ended_since_starts(self) -> None:
+        instance = self.run_workload(self.make_image())
+        self.power.pause(instance)
+        self.engine.stop(names.workload(instance.uuid), 0)
+        self.power.resume(instance, model.NetworkInfo())
+        self.assertEqual(power_state.RUNNING, self.power_state(instance))
+
+    def test_host_boot(self) -> None:
+        instance = self.run_workload(self.make_image())
+        pid = self.state(instance)['Pid']
+        self.power.restore(instance, model.NetworkInfo())
+        self.assertEqual(pid, self.state(instance)['Pid'])
+        self.power.off(instance)
+        self.power.restore(instance, model.NetworkInfo())
+        self.assertEqual(power_state.RUNNING, self.power_state(instance))
+
+
+class CrashTestCase(PowerTestCase):
+    def test_the_main_process_gets_the_signal(self) -> None:
+        instance = self.run_workload(self.make_image(), '/bin/sh', '-c',
+                                     'echo ready; exec sleep 1000')
+        self.wait_for_log(instance, 'ready')
+        self.power.crash(instance)
+        self.assertEqual(128 + 3, self.wait_for_end(instance))
+        self.assertRaises(exception.InstanceNotRunning, self.power.crash,
+                          instance)
+
+    def test_a_shell_ignores_it(self) -> None:
+        instance = self.run_workload(self.make_image())
+        error = self.assertRaises(exception.InstanceInvalidState,
+                                  self.power.crash, instance)
+        self.assertIn('interactive shell', str(error))
+        self.assertTrue(self.state(instance)['Running'])

@@ -32,7 +32,6 @@ from nova_docker.images import store
 from nova_docker.instances import configdrive
 from nova_docker.instances import destroy
 from nova_docker.instances import files
-from nova_docker.instances import power
 from nova_docker.instances import query
 from nova_docker.instances import spawn
 from nova_docker import names
@@ -63,9 +62,7 @@ class SpawnTestCase(base.EngineTestCase):
         self.undo = self.make_undo(self.engine)
 
     def make_undo(self, engine: client.Engine) -> destroy.Destroy:
-        return destroy.Destroy(
-            engine, self.network, power.Power(engine, self.network),
-            configdrive.ConfigDrive(engine, self.boxes))
+        return self.make_destroy(engine)
 
     def spawn(self, instance: objects.Instance, image: str | None = None,
               power_on: bool = True,

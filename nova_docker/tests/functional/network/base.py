@@ -15,8 +15,6 @@
 import ctypes
 import json
 import os
-import pathlib
-import sys
 import tempfile
 from typing import ClassVar
 import unittest
@@ -26,12 +24,12 @@ from oslo_privsep import priv_context
 from oslo_utils import uuidutils
 from vif_plug_ovs import privsep as os_vif_privsep
 
-from nova_docker.conf import CONF
 from nova_docker.network import datapath
 from nova_docker.network import wiring
 from nova_docker import privsep
 from nova_docker.tests.functional.network import openvswitch
 from nova_docker.tests.functional.network import processes
+from nova_docker.tests.functional import privileged
 
 _CLONE_NEWNET = 0x40000000
 
@@ -81,13 +79,7 @@ class NetworkTestCase(unittest.TestCase):
         section: str = 'docker_network_privileged',
     ) -> None:
         """End a daemon of privileged functions; the next call starts one."""
-        helper = pathlib.Path(sys.executable).with_name('privsep-helper')
-        path = ':'.join(sys.path)
-        context.stop()
-        CONF.set_override('helper_command', f'env PYTHONPATH={path} {helper} '
-                          f'{arguments}', section)
-        cls.addClassCleanup(CONF.clear_override, 'helper_command', section)
-        cls.addClassCleanup(context.stop)
+        privileged.use(cls, context, section, arguments)
 
     def setUp(self) -> None:
         super().setUp()

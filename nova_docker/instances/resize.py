@@ -1,0 +1,171 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Resize and cold migration: another flavor, or another host."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from nova.network import model
+from oslo_log import log as logging
+from oslo_utils import units
+
+from nova import exception
+from nova import objects
+from nova_docker.conf import CONF
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker.instances import configdrive
+from nova_docker.instances import destroy
+from nova_docker.instances import migration
+from nova_docker.instances import power
+from nova_docker.instances import workload
+from nova_docker import names
+from nova_docker import spec
+
+LOG = logging.getLogger(__name__)
+
+
+class Resize:
+    """Resizes servers, here or towards another host.
+
+    Here the limits of the running container change; nothing restarts. Only
+    where the flavors differ in what a container has from its birth, as a
+    capability or the size of its disk, its root disk moves to a new one, and
+    the old one is set aside until the resize is confirmed.
+
+    :param engine: where they run
+    :param workloads: sets the old container aside
+    :param stops: stops and starts them
+    :param remove: removes what has left for another host
+    :param moves: brings a root disk to another host
+    """
+
+    def __init__(self, engine: client.Engine, workloads: workload.Workload,
+                 stops: power.Power, remove: destroy.Destroy,
+                 moves: migration.Migration) -> None:
+        self._engine = engine
+        self._workloads = workloads
+        self._power = stops
+        self._remove = remove
+        self._moves = moves
+
+    def begin(self, context: Any, instance: objects.Instance, dest: str,
+              flavor: objects.Flavor, timeout: int) -> str:
+        """Apply a flavor here, or send the root disk away.
+
+        :param dest: address of the host to be
+        :param timeout: seconds to stop in
+        :returns: what :meth:`finish` needs to know
+        :raises InstanceFaultRollback: it can't be done, and nothing changed
+        """
+        here = dest == str(CONF.my_ip)
+        try:
+            if here:
+                self._change(instance, flavor, timeout)
+                return self._moves.NOWHERE
+            return self._moves.send(context, instance, timeout)
+        except (errors.EngineError, exception.NovaException) as error:
+            reason = getattr(error, 'message', None) or str(error)
+            raise exception.InstanceFaultRollback(
+                exception.ResizeError(reason=reason)) from error
+
+    def finish(self, context: Any, instance: objects.Instance,
+               disk_info: str, network_info: model.NetworkInfo,
+               power_on: bool) -> None:
+        """Let the server go on with its new flavor, here or from afar.
+
+        :param disk_info: what :meth:`begin` returned
+        """
+        if self._moves.is_away(disk_info):
+            self._moves.receive(context, instance, disk_info, network_info,
+                                power_on)
+        elif power_on:
+            self._power.restore(instance, network_info)
+
+    def confirm(self, instance: objects.Instance,
+                migration: objects.Migration,
+                network_info: model.NetworkInfo) -> None:
+        """Remove what is left of the old server; can be run again."""
+        if migration.source_compute == migration.dest_compute:
+            self._workloads.discard_aside(instance)
+        else:
+            self._remove(instance, network_info)
+
+    def revert(self, instance: objects.Instance,
+               network_info: model.NetworkInfo, power_on: bool) -> None:
+        """Give the server its old limits, or its old container, again.
+
+        Can be run again, and when nothing has changed yet.
+        """
+        self._workloads.bring_back(instance)
+        self._limit(instance, instance.flavor)
+        if power_on:
+            self._power.restore(instance, network_info)
+
+    def _change(self, instance: objects.Instance, flavor: objects.Flavor,
+                timeout: int) -> None:
+        with instance.mutated_migration_context():
+            old = self._workloads.body(instance, '')
+            new = self._workloads.body(instance, '', flavor=flavor)
+            if spec.needs_new_container(old, new):
+                self._replace(instance, flavor, timeout)
+            else:
+                self._refuse_too_small(instance, flavor)
+                self._limit(instance, flavor)
+
+    def _limit(self, instance: objects.Instance,
+               flavor: objects.Flavor) -> None:
+        self._engine.update(names.workload(instance.uuid),
+                            spec.changed_limits(flavor))
+
+    def _refuse_too_small(self, instance: objects.Instance,
+                          flavor: objects.Flavor) -> None:
+        """See that what the processes hold fits into the new memory.
+
+        The kernel would refuse as well, but only after the page cache is
+        gone, and in words that nobody understands.
+        """
+        held = self._memory_held(instance)
+        if held > flavor.memory_mb * units.Mi:
+            raise exception.ResizeError(
+                reason=f'the processes of the server hold {held // units.Mi} '
+                       f'MiB of memory, and flavor {flavor.name} has '
+                       f'{flavor.memory_mb} MiB.')
+
+    def _memory_held(self, instance: objects.Instance) -> int:
+        """Return the bytes that can't be reclaimed; 0 of a stopped one."""
+        found = self._engine.stats(
+            names.workload(instance.uuid)).get('memory_stats', {})
+        figures = found.get('stats', {})
+        cache = figures.get('total_inactive_file',
+                            figures.get('inactive_file', 0))
+        active = figures.get('total_active_file',
+                             figures.get('active_file', 0))
+        return max(0, int(found.get('usage', 0)) - cache - active)
+
+    def _replace(self, instance: objects.Instance, flavor: objects.Flavor,
+                 timeout: int) -> None:
+        was_running = self._power.is_running(instance)
+        self._power.off(instance, timeout)
+        try:
+            self._workloads.move_disk(
+                instance, configdrive.Details(instance.get_network_info()),
+                flavor=flavor)
+        except Exception:
+            with contextlib.suppress(errors.EngineError):
+                self._workloads.bring_back(instance)
+                if was_running:
+                    self._power.on(instance, instance.get_network_info())
+            raise

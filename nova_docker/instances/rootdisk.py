@@ -1,0 +1,88 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The root disk of a server that is set aside, as a directory of the host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from nova import exception
+from nova import objects
+from nova_docker.conf import CONF
+from nova_docker.engine import client
+from nova_docker import names
+from nova_docker.privsep import overlay
+
+
+def directory(instance: objects.Instance) -> str:
+    """Return where the root disk appears on the host."""
+    return os.path.join(CONF.instances_path, instance.uuid, 'rescue')
+
+
+class RootDisk:
+    """Mounts the root disk of a workload that is set aside.
+
+    :param engine: which knows where it is
+    """
+
+    def __init__(self, engine: client.Engine) -> None:
+        self._engine = engine
+
+    def mount(self, instance: objects.Instance) -> None:
+        """Mount the root disk that is set aside.
+
+        Can be run again. :meth:`unmount` is its twin.
+
+        :raises InstanceNotRescuable: the engine's storage driver keeps root
+            disks where nobody else can mount them
+        """
+        target = directory(instance)
+        if not os.path.ismount(target):
+            layer = self._layer(instance, self._engine.container(
+                names.aside(instance.uuid)))
+            os.makedirs(target, exist_ok=True)
+            overlay.mount(layer, target)
+
+    def restore(self, instance: objects.Instance,
+                stand_in: client.Document) -> None:
+        """Mount it again for a stand-in that has it; not for another.
+
+        :param stand_in: the workload, inspected
+        """
+        bind = f'{directory(instance)}:'
+        if any(each.startswith(bind)
+               for each in stand_in['HostConfig']['Binds'] or ()):
+            self.mount(instance)
+
+    @staticmethod
+    def _layer(instance: objects.Instance, kept: client.Document) -> str:
+        driver = kept.get('GraphDriver') or {'Name': kept.get('Driver')}
+        if driver['Name'] != 'overlay2':
+            raise exception.InstanceNotRescuable(
+                instance_id=instance.uuid,
+                reason=f"the engine's storage driver is '{driver['Name']}', "
+                       "and only with overlay2 can a root disk be mounted "
+                       "into a rescue container.")
+        return os.path.dirname(driver['Data']['UpperDir'])
+
+    @staticmethod
+    def unmount(instance: objects.Instance) -> None:
+        """Unmount it and remove its directory; both may be gone already."""
+        target = directory(instance)
+        if os.path.ismount(target):
+            overlay.unmount(target)
+        for path in (target, os.path.dirname(target)):
+            # Others of the server's files may be beside it.
+            with contextlib.suppress(OSError):
+                os.rmdir(path)

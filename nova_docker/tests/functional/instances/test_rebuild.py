@@ -1,0 +1,101 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Rebuilds of real containers: the root disk is new, all else stays."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from nova.compute import task_states
+from nova.network import model
+
+from nova import context
+from nova import exception
+from nova import objects
+from nova_docker import errors
+from nova_docker.images import store
+from nova_docker.instances import configdrive
+from nova_docker.instances import rebuild
+from nova_docker.instances import rootdisk
+from nova_docker.instances import spawn
+from nova_docker import names
+from nova_docker.tests import base as tests
+from nova_docker.tests.functional import base
+
+OLD = ('CMD ["/bin/sh", "-c", "echo old >/disk; exec sleep 1000"]',)
+NEW = ('CMD ["/bin/sh", "-c", "cat /disk; echo new; exec sleep 1000"]',)
+
+
+class RebuildTestCase(base.EngineTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.images = mock.create_autospec(store.Store, instance=True)
+        self.build = mock.create_autospec(spawn.Spawn, instance=True)
+        self.instance = self.run_workload(self.make_image(changes=OLD))
+        self.saved: list[Any] = []
+        # There is no database.
+        patch = mock.patch.object(objects.Instance, 'save', autospec=True,
+                                  side_effect=self.save)
+        self.addCleanup(patch.stop)
+        patch.start()
+
+    def save(self, instance: objects.Instance,
+             expected_task_state: list[str]) -> None:
+        self.saved.append((instance.task_state, expected_task_state))
+
+    def rebuild(self, changes: tuple[str, ...] = NEW,
+                evacuate: bool = False) -> None:
+        self.images.ensure.return_value = self.make_image(changes=changes)
+        rebuild.Rebuild(
+            self.images, self.workloads, self.make_power(),
+            rootdisk.RootDisk(self.engine), self.build)(
+                context.get_admin_context(), self.instance,
+                objects.ImageMeta(),
+                configdrive.Details(model.NetworkInfo()), evacuate)
+
+    def sandbox(self) -> tuple[str, int]:
+        found = self.engine.container(names.sandbox(self.instance.uuid))
+        return found['Id'], found['State']['Pid']
+
+    def test_a_new_disk_on_the_same_network(self) -> None:
+        before = self.sandbox()
+        self.rebuild()
+        log = self.wait_for_log(self.instance, 'new')
+        self.assertNotIn('old', log)
+        self.assertEqual(before, self.sandbox())
+        self.assertFalse(self.workloads.is_aside(self.instance))
+        self.assertEqual([(task_states.REBUILD_SPAWNING,
+                           [task_states.REBUILDING])], self.saved)
+
+    def test_an_image_that_does_not_start_loses_nothing(self) -> None:
+        self.assertRaises(errors.EngineBadRequest, self.rebuild,
+                          ('CMD ["/bin/none-such"]',))
+        self.assertTrue(self.state(self.instance)['Running'])
+        tests.wait_until(lambda: self.disk() == b'old\n',
+                         'it has its root disk')
+
+    def disk(self) -> bytes:
+        return self.engine.run(names.workload(self.instance.uuid),
+                               ['cat', '/disk'])[1]
+
+    def test_an_unacceptable_image_stops_nothing(self) -> None:
+        pid = self.state(self.instance)['Pid']
+        self.images.ensure.side_effect = exception.ImageUnacceptable(
+            image_id='7', reason='no')
+        self.assertRaises(exception.ImageUnacceptable, self.rebuild)
+        self.assertEqual(pid, self.state(self.instance)['Pid'])
+
+    def test_evacuation_builds_what_is_not_here(self) -> None:
+        self.rebuild(evacuate=True)
+        self.assertEqual(1, self.build.call_count)
