@@ -46,11 +46,11 @@ _RANGES = {'quota:cpu_shares': (2, 262144),
            'quota:cpu_period': (1000, 1000000),
            'quota:cpu_quota': (1000, 2 ** 44 - 1)}
 _MOST = 2 ** 63 - 1
-#: Limits of a container that can change while it runs. What is not given is
-#: left as it is, so each has its default here.
-_CHANGEABLE: Mapping[str, int] = {'Memory': 0, 'MemorySwap': 0,
-                                  'CpuPeriod': 0, 'CpuQuota': 0,
-                                  'CpuShares': 1024}
+#: Limits of a container that can change while it runs.
+_CHANGEABLE = frozenset({'Memory', 'MemorySwap', 'CpuPeriod', 'CpuQuota',
+                         'CpuShares', 'CpusetCpus', 'CpusetMems'})
+#: The kernel's default.
+_CPU_SHARES = 1024
 #: Bytes, as the kernel and the engine have it.
 _HOSTNAME_LENGTH = 63
 _SHELLS = frozenset({'ash', 'bash', 'dash', 'fish', 'ksh', 'mksh', 'sh',
@@ -177,12 +177,16 @@ def limits(flavor: objects.Flavor) -> Document:
             **_cpu(flavor)}
 
 
-def changed_limits(flavor: objects.Flavor) -> Document:
+def changed_limits(instance: objects.Instance, flavor: objects.Flavor,
+                   host: Host) -> Document:
     """Return the limits to give a container that has others.
 
-    :raises BadSetting: naming the ``quota:cpu_`` key
+    What is not given is left as it is, so there is a value for each.
+
+    :raises BadSetting: naming the key that can't be used
     """
-    return {**_CHANGEABLE, **limits(flavor)}
+    return {'CpuShares': _CPU_SHARES, **limits(flavor),
+            **cpuset.change(instance, flavor, host.cpus)}
 
 
 def needs_new_container(old: Document, new: Document) -> bool:

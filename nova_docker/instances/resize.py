@@ -110,7 +110,7 @@ class Resize:
         Can be run again, and when nothing has changed yet.
         """
         self._workloads.bring_back(instance)
-        self._limit(instance, instance.flavor)
+        self._workloads.limit(instance, instance.flavor)
         if power_on:
             self._power.restore(instance, network_info)
 
@@ -123,12 +123,7 @@ class Resize:
                 self._replace(instance, flavor, timeout)
             else:
                 self._refuse_too_small(instance, flavor)
-                self._limit(instance, flavor)
-
-    def _limit(self, instance: objects.Instance,
-               flavor: objects.Flavor) -> None:
-        self._engine.update(names.workload(instance.uuid),
-                            spec.changed_limits(flavor))
+                self._workloads.limit(instance, flavor)
 
     def _refuse_too_small(self, instance: objects.Instance,
                           flavor: objects.Flavor) -> None:

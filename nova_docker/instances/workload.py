@@ -98,6 +98,13 @@ class Workload:
         self._drives.fill(instance, details,
                           lambda: self._keys.owner(name))
 
+    def limit(self, instance: objects.Instance,
+              flavor: objects.Flavor) -> None:
+        """Give the workload a flavor's limits; its processes go on."""
+        self._engine.update(
+            names.workload(instance.uuid),
+            spec.changed_limits(instance, flavor, self._host()))
+
     def set_aside(self, instance: objects.Instance) -> None:
         """Free the workload's name, keeping all that it is.
 
