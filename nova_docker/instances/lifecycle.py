@@ -32,6 +32,7 @@ from oslo_log import log as logging
 import tenacity
 
 from nova.virt import event
+from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker.engine import streams
 from nova_docker import errors
@@ -155,8 +156,13 @@ class Lifecycle:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin; once."""
-        self._known = self._instances.workloads()
+        """Begin; once.
+
+        What ended while nobody was listening is told as well, unless Nova
+        itself starts again what ran.
+        """
+        if CONF.resume_guests_state_on_host_boot:
+            self._known = self._instances.workloads()
         for name, target in (('docker-events', self._follow),
                              ('docker-announcer', self._announcer.run)):
             thread = threading.Thread(target=target, name=name, daemon=True)

@@ -91,6 +91,49 @@ class Server:
         self._compute.unpause_server(self.id)
         self.wait_for('ACTIVE')
 
+    def suspend(self) -> None:
+        self._compute.suspend_server(self.id)
+        self.wait_for('SUSPENDED')
+
+    def resume(self) -> None:
+        self._compute.resume_server(self.id)
+        self.wait_for('ACTIVE')
+
+    def rescue(self, image: str | None = None) -> None:
+        """Rescue it, with its own image or another one's id."""
+        self._compute.rescue_server(self.id, image_ref=image)
+        self.wait_for('RESCUE')
+
+    def unrescue(self) -> None:
+        self._compute.unrescue_server(self.id)
+        self.wait_for('ACTIVE')
+
+    def resize(self, flavor: str) -> None:
+        """Resize it to a flavor, given by its id; not yet confirmed."""
+        self._compute.resize_server(self.id, flavor)
+        self.wait_for('VERIFY_RESIZE')
+
+    def confirm(self) -> None:
+        self._compute.confirm_server_resize(self.id)
+        self.wait_for('ACTIVE', 'SHUTOFF')
+
+    def revert(self) -> None:
+        self._compute.revert_server_resize(self.id)
+        self.wait_for('ACTIVE', 'SHUTOFF')
+
+    def rebuild(self, image: str, **more: Any) -> None:
+        """Rebuild it from an image, given by its id."""
+        self._compute.rebuild_server(self.id, image=image, **more)
+        self.wait_for('ACTIVE', 'SHUTOFF')
+
+    def shelve(self) -> None:
+        self._compute.shelve_server(self.id)
+        self.wait_for('SHELVED_OFFLOADED')
+
+    def unshelve(self) -> None:
+        self._compute.unshelve_server(self.id)
+        self.wait_for('ACTIVE')
+
     def reboot(self, kind: str) -> None:
         """Reboot it; its status alone would not tell of a failure.
 

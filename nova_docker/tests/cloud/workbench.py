@@ -132,7 +132,7 @@ class Workbench:
 
     def image(self, content: bytes, **properties: Any) -> str:
         """Upload an image and return its id."""
-        return str(self._owned_image(self._demo.image.create_image(**{
+        return str(self.owned_image(self._demo.image.create_image(**{
             'name': new_name(), 'data': io.BytesIO(content),
             'container_format': 'docker', 'disk_format': 'raw',
             'visibility': 'private', 'validate_checksum': False,
@@ -148,10 +148,11 @@ class Workbench:
 
     def begin_snapshot(self, of: servers.Server) -> str:
         """Ask for an image of a server, and do not wait for it."""
-        return str(self._owned_image(self._demo.compute.create_server_image(
+        return str(self.owned_image(self._demo.compute.create_server_image(
             of.id, new_name()).id))
 
-    def _owned_image(self, image_id: Any) -> Any:
+    def owned_image(self, image_id: Any) -> Any:
+        """See that an image goes with the test, and return its id."""
         self._cleanup(host.remove_image, image_id)
         self._cleanup(self._demo.image.delete_image, image_id,
                       ignore_missing=True)

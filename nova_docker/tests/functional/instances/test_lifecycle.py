@@ -161,7 +161,26 @@ class LifecycleTestCase(base.EngineTestCase):
         self.wire.mend()
         self.await_event(instance, STOPPED)
 
+    def test_what_ended_before_the_start_is_told(self) -> None:
+        instance = self.run_workload(self.make_image(), 'true')
+        self.wait_for_end(instance)
+        self.follow()
+        self.await_event(instance, STOPPED)
+
+    def test_nova_starts_again_what_ran_before_the_start(self) -> None:
+        """So it is not told that it ended: it would be stopped instead."""
+        self.flags(resume_guests_state_on_host_boot=True)
+        instance = self.run_workload(self.make_image(), 'true')
+        self.wait_for_end(instance)
+        self.follow()
+        self.await_engine('found')
+        later = self.run_workload(self.make_image(), 'true')
+        self.await_event(later, STOPPED)
+        self.assertNotIn(instance.uuid, [uuid for uuid, _transition
+                                         in self.hearer.told])
+
     def test_what_did_not_change_is_not_told(self) -> None:
+        self.flags(resume_guests_state_on_host_boot=True)
         instance = self.run_workload(self.make_image())
         self.follow()
         self.wire.cut()

@@ -1,0 +1,239 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Suspend, rescue, resize, rebuild, shelve and more, from the inside."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from openstack import exceptions
+from oslo_utils import units
+import paramiko
+
+from nova_docker.tests.cloud import base
+from nova_docker.tests.cloud import clouds
+from nova_docker.tests.cloud import guests
+from nova_docker.tests.cloud import host
+from nova_docker.tests.cloud import servers
+
+_PASSWORD = 'Not-a-secret-1'
+
+
+class ActionsTestCase(base.CloudTestCase):
+    """One server, which every test leaves as it was: running."""
+
+    server: ClassVar[servers.Server]
+    guest: ClassVar[guests.Guest]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.server = cls.shared.server('ssh', 'm1.nano')
+        cls.guest = cls.shared.login(cls.server)
+        cls.guest.run('echo precious > /root/data; sync')
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.addresses = self.server.addresses()
+
+    def _assert_same_server(self) -> None:
+        self.assertEqual('precious', self.guest.again().run('cat /root/data'))
+        self.assertEqual(self.addresses, self.server.addresses())
+        self.assertIn(self.addresses[0],
+                      self.guest.run('ip -o address show eth0'))
+
+    def _memory(self) -> int:
+        """Return the MiB of memory that the server sees."""
+        kib = self.guest.run("awk '/^MemTotal/ {print $2}' /proc/meminfo")
+        return int(kib) * units.Ki // units.Mi
+
+    def test_suspend_and_resume(self) -> None:
+        before = self.guest.again().run('echo $PPID')
+        self.server.suspend()
+        self.assertFalse(self.guest.is_reachable())
+        self.server.resume()
+        # The very processes go on, and so does the connection.
+        self.assertEqual(before, self.guest.run('echo $PPID'))
+        self._assert_same_server()
+
+    def test_rescue_and_unrescue(self) -> None:
+        self.server.rescue()
+        self.guest.again()
+        self.assertIn(self.addresses[0],
+                      self.guest.run('ip -o address show eth0'))
+        self.assertEqual('precious',
+                         self.guest.run('cat /rescue/root/data'))
+        self.guest.run('test ! -e /root/data; '
+                       'echo mended > /rescue/root/mended')
+        self.server.unrescue()
+        self._assert_same_server()
+        self.assertEqual('mended', self.guest.run('cat /root/mended'))
+        self.guest.run('test ! -e /rescue/root')
+
+    def test_rescue_with_an_image_of_the_users_own(self) -> None:
+        self.server.rescue(clouds.image_id('web'))
+        self.assertEqual('precious', self._printed_by('/rescue/root/data'))
+        self.server.unrescue()
+        self._assert_same_server()
+
+    def _printed_by(self, path: str) -> str:
+        """Return a file of the workload, whatever its image is."""
+        _code, output = host.engine().containers.get(
+            f'nova-{self.server.id}').exec_run(['cat', path])
+        return bytes(output).decode().strip()
+
+    def test_resize_and_confirm(self) -> None:
+        started = self._started()
+        self.server.resize(self.make.flavor({}, ram=192, vcpus=2))
+        self.assertEqual(192, self._memory())
+        self.server.confirm()
+        self.assertEqual(started, self._started())
+        self._assert_same_server()
+        self.server.resize(clouds.flavor_id('m1.nano'))
+        self.server.confirm()
+        self.assertEqual(64, self._memory())
+
+    def _started(self) -> str:
+        return str(host.workload(self.server.id)['State']['StartedAt'])
+
+    def test_resize_and_revert(self) -> None:
+        started = self._started()
+        self.server.resize(self.make.flavor({}, ram=192))
+        self.server.revert()
+        self.assertEqual(64, self._memory())
+        self.assertEqual(started, self._started())
+        self._assert_same_server()
+
+    def test_resize_to_another_container(self) -> None:
+        """A capability that a container has from its birth, or never."""
+        flavor = self.make.flavor({'docker:cap_add': 'SYS_TIME'}, ram=192)
+        self.server.resize(flavor)
+        self.assertIn('SYS_TIME', str(
+            host.workload(self.server.id)['HostConfig']['CapAdd']))
+        self._assert_same_server()
+        self.server.revert()
+        self.assertEqual(64, self._memory())
+        self._assert_same_server()
+
+    def test_a_resize_that_the_engine_refuses(self) -> None:
+        """The user is told, and the server goes on as it was."""
+        started = self._started()
+        flavor = self.make.flavor({'docker:runtime': 'none-such'})
+        clouds.connection('demo').compute.resize_server(self.server.id,
+                                                        flavor)
+        def refused() -> bool:
+            seen = self.server.show()
+            return not seen.task_state and bool(
+                self.server.results(self.server.actions('resize')[0]))
+        clouds.wait_until(refused, 'the resize is refused')
+        self.assertEqual('ACTIVE', self.server.show().status)
+        self.assertEqual(started, self._started())
+        self._assert_same_server()
+
+    def test_cold_migration_to_the_same_host(self) -> None:
+        clouds.connection('admin').compute.migrate_server(self.server.id)
+        self.server.wait_for('VERIFY_RESIZE')
+        self.server.confirm()
+        self._assert_same_server()
+
+    def test_shelve_and_unshelve(self) -> None:
+        self.server.shelve()
+        self.assertEqual([], host.containers(self.server.id))
+        self.server.unshelve()
+        self._assert_same_server()
+
+    def test_lock(self) -> None:
+        compute = clouds.connection('demo').compute
+        compute.lock_server(self.server.id)
+        try:
+            self.assertRaises(exceptions.ConflictException,
+                              compute.stop_server, self.server.id)
+        finally:
+            compute.unlock_server(self.server.id)
+        self._assert_same_server()
+
+    def test_set_password(self) -> None:
+        clouds.connection('demo').compute.change_server_password(
+            self.server.id, _PASSWORD)
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        self.addCleanup(client.close)
+        client.connect(self.guest.address, username='root',
+                       password=_PASSWORD, look_for_keys=False,
+                       allow_agent=False)
+
+
+class RebuildTestCase(base.CloudTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.server = self.make.server('ssh')
+        self.addresses = self.server.addresses()
+        self.guest = self.make.login(self.server)
+        self.guest.run('echo old > /root/data')
+
+    def test_the_same_image(self) -> None:
+        self.server.rebuild(clouds.image_id('ssh'))
+        self.guest.again().run('test ! -e /root/data')
+        self.assertEqual(self.addresses, self.server.addresses())
+
+    def test_another_image_on_a_stopped_server(self) -> None:
+        self.server.stop()
+        self.server.rebuild(clouds.image_id('busybox'))
+        self.assertEqual('SHUTOFF', self.server.show().status)
+        self.server.start()
+        self.assertEqual(self.addresses, self.server.addresses())
+
+    def test_an_unacceptable_image(self) -> None:
+        """The server is in ERROR, and its disk is what it was."""
+        image_id = self.make.image(b'no image')
+        clouds.connection('demo').compute.rebuild_server(self.server.id,
+                                                         image=image_id)
+        self.assertIn(image_id, self.server.fault())
+        self.assertEqual('old', self.guest.run('cat /root/data'))
+
+
+class BackupTestCase(base.CloudTestCase):
+    def test_rotation(self) -> None:
+        server = self.make.server()
+        demo = clouds.connection('demo')
+        names = [f'backup-{number}-{server.id}' for number in range(3)]
+        for name in names:
+            demo.compute.backup_server(server.id, name, 'daily', 2)
+            server.wait_for('ACTIVE')
+            self._wait_until_active(name)
+        clouds.wait_until(lambda: self._statuses(names[:1]) == [],
+                          'the oldest is gone')
+        self.assertEqual(['active'] * 2, self._statuses(names))
+
+    def _wait_until_active(self, name: str) -> None:
+        clouds.wait_until(lambda: self._statuses([name]) == ['active'],
+                          f'{name} is active')
+
+    def _statuses(self, names: list[str]) -> list[str]:
+        image = clouds.connection('demo').image
+        found = [each for each in image.images() if each.name in names]
+        for each in found:
+            self.make.owned_image(each.id)
+        return [each.status for each in found]
+
+
+class CrashDumpTestCase(base.CloudTestCase):
+    def test_the_main_process_ends(self) -> None:
+        server = self.make.server(metadata={
+            'docker:command': 'sh -c "echo ready; exec sleep 1000"'})
+        server.wait_for_console('ready')
+        clouds.connection('demo').compute.trigger_server_crash_dump(
+            server.id)
+        server.wait_for('SHUTOFF')
+        self.assertEqual(128 + 3,
+                         host.workload(server.id)['State']['ExitCode'])
