@@ -35,13 +35,16 @@ class Guest:
         self.address = address
         self._client: paramiko.SSHClient | None = None
 
-    def run(self, command: str) -> str:
+    def run(self, command: str, given: bytes = b'') -> str:
         """Return what a command says; it must succeed.
 
+        :param given: what it reads from its standard input
         :raises AssertionError: if it does not, with what it said
         """
-        _input, output, errors = self._login().exec_command(
+        written, output, errors = self._login().exec_command(
             command, timeout=clouds.PATIENCE)
+        written.write(given)
+        written.channel.shutdown_write()
         said = output.read().decode()
         complaint = errors.read().decode()
         status = output.channel.recv_exit_status()
