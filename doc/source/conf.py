@@ -21,7 +21,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 project = 'nova-docker'
 copyright = 'nova-docker contributors'
 
-extensions = ['openstackdocstheme', 'oslo_config.sphinxext']
+extensions = ['openstackdocstheme', 'oslo_config.sphinxext',
+              'sphinx_feature_classification.support_matrix']
 master_doc = 'index'
 html_theme = 'openstackdocs'
 
