@@ -147,4 +147,7 @@ class TagTestCase(base.CloudTestCase):
         # The service remembers what it has said for 15 s.
         clouds.wait_until(lambda: tags() == ['back'], 'the tag is told')
         compute.delete_server_interface(port.port_id, server=server.id)
+        # A question on its way through that interface gets no answer.
+        clouds.wait_until(lambda: len(server.addresses()) == 1,
+                          'the interface is gone')
         clouds.wait_until(lambda: tags() == [], 'the tag is forgotten')

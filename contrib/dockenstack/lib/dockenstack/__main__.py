@@ -13,6 +13,7 @@
 """Dispatch `up`, `down`, `status`, `logs` and `tempest`."""
 
 import importlib
+import signal
 import sys
 
 COMMANDS = ('up', 'down', 'status', 'logs', 'tempest')
@@ -27,6 +28,8 @@ def main() -> int:
 
 
 if __name__ == '__main__':
+    # As `head` ends what it has read enough of.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         sys.exit(main())
     except KeyboardInterrupt:
