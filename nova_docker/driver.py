@@ -19,6 +19,7 @@ from typing import Any
 from typing import ClassVar
 
 from nova.compute import provider_tree as tree
+from nova.console import type as console_type
 from nova.image import glance
 from nova.network import model
 from nova.objects import diagnostics as diagnostics_obj
@@ -32,6 +33,7 @@ from nova.virt import hardware
 from nova.virt import virtapi as nova_virtapi
 from nova_docker.conf import CONF
 from nova_docker.console import output
+from nova_docker.console import serial
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import health
@@ -120,6 +122,9 @@ class DockerDriver(driver.ComputeDriver):
         self._rescue = rescue.Rescue(images, workloads, self._power, disks,
                                      self._passwords)
         self._console = output.Output(engine, options.console_output_max_size)
+        self._serial = serial.Serial(
+            engine, CONF.serial_console.proxyclient_address,
+            CONF.serial_console.port_range)
         self._diagnostics = diagnostics.Diagnostics(engine)
         self._lifecycle = lifecycle.Lifecycle(
             engine, self._query, self.emit_event,
@@ -139,6 +144,7 @@ class DockerDriver(driver.ComputeDriver):
 
     def cleanup_host(self, host: str) -> None:
         self._lifecycle.stop()
+        self._serial.stop()
 
     def get_available_nodes(self, refresh: bool = False) -> list[str]:
         return [CONF.host]
@@ -196,6 +202,11 @@ class DockerDriver(driver.ComputeDriver):
                            instance: objects.Instance) -> str:
         return self._console.tail(instance)
 
+    def get_serial_console(self, context: nova_context.RequestContext,
+                           instance: objects.Instance
+                           ) -> console_type.ConsoleSerial:
+        return self._serial.open(instance)
+
     # Birth and death
 
     def spawn(self, context: nova_context.RequestContext,
@@ -215,6 +226,7 @@ class DockerDriver(driver.ComputeDriver):
                 destroy_disks: bool = True,
                 destroy_secrets: bool = True) -> None:
         self._destroy(instance, _ports(network_info), destroy_disks)
+        self._serial.close(instance)
 
     def cleanup(self, context: nova_context.RequestContext,
                 instance: objects.Instance, network_info: model.NetworkInfo,
@@ -224,6 +236,7 @@ class DockerDriver(driver.ComputeDriver):
                 destroy_secrets: bool = True) -> None:
         ports = _ports(network_info if destroy_vifs else None)
         self._destroy(instance, ports, destroy_disks)
+        self._serial.close(instance)
 
     def rebuild(self, context: nova_context.RequestContext,
                 instance: objects.Instance, image_meta: objects.ImageMeta,

@@ -23,6 +23,21 @@ from nova_docker import errors
 from nova_docker import names
 
 
+def tail(engine: client.Engine, name: str, lines: int, limit: int,
+         since: float = 0) -> bytes:
+    """Return the end of a container's log.
+
+    :param lines: at most
+    :param limit: bytes at most; a line has no bound
+    :param since: seconds since the epoch; what is older is left out
+    """
+    kept = bytearray()
+    for piece in engine.log_tail(name, lines, since):
+        kept += piece
+        del kept[:-limit]
+    return bytes(kept)
+
+
 class Output:
     """Reads console logs.
 
@@ -45,12 +60,9 @@ class Output:
 
         :raises ConsoleNotAvailable: before the workload has been created
         """
-        kept = bytearray()
         try:
-            for piece in self._engine.log_tail(
-                    names.workload(instance.uuid), self.LINES):
-                kept += piece
-                del kept[:-self._limit]
+            found = tail(self._engine, names.workload(instance.uuid),
+                         self.LINES, self._limit)
         except errors.EngineNotFound as error:
             raise exception.ConsoleNotAvailable() from error
-        return kept.decode('latin-1')
+        return found.decode('latin-1')

@@ -44,6 +44,9 @@ POOL_SIZE = 32
 #: In the engine's modes, which are Go's: everything but a regular file.
 _NOT_REGULAR = 0x8f280000
 _DIRECTORY = 0x80000000
+#: What no one types, since it is in no UTF-8 text: by default Control-P and
+#: Control-Q would detach, and the first be held back until the next key.
+_DETACH_KEYS = b','.join([b'\xff'] * 8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,21 +254,46 @@ class Engine:
         return self._calls.stats(
             name, stream=False, one_shot=True)
 
-    def log_tail(self, name: str, lines: int) -> Iterator[bytes]:
+    def log_tail(self, name: str, lines: int,
+                 since: float = 0) -> Iterator[bytes]:
         """Yield the last lines that the main process wrote.
 
         :param lines: how many; a line has no bound
+        :param since: seconds since the epoch; what is older is left out
         """
         with failures.classified():
             client = self._calls
             has_terminal = client.inspect_container(name)['Config']['Tty']
             answer = client._get(
                 client._url('/containers/{0}/logs', name), stream=True,
-                params={'stdout': 1, 'stderr': 1, 'tail': lines})
+                params={'stdout': 1, 'stderr': 1, 'tail': lines,
+                        'since': f'{since:.6f}'})
             client._raise_for_status(answer)
             # The SDK's own call reads a terminal's log byte by byte.
             pieces = answer.iter_content(CHUNK)
             yield from pieces if has_terminal else streams.payload(pieces)
+
+    @failures.checked
+    def attach(self, name: str) -> streams.Attachment:
+        """Attach to a container's stdin, stdout and stderr.
+
+        One that does not run is waited for: nothing of its next run is
+        missed. After the end of a run this waits until the engine is through
+        with it, since the streams of the next one are not there before.
+
+        :raises EngineConflict: while it is paused
+        """
+        client = self._calls
+        container = client.inspect_container(name)
+        answer = client._post(
+            client._url('/containers/{0}/attach', container['Id']),
+            stream=True,
+            params={'stream': 1, 'stdin': 1, 'stdout': 1, 'stderr': 1,
+                    'detachKeys': _DETACH_KEYS},
+            headers={'Connection': 'Upgrade', 'Upgrade': 'tcp'})
+        client._raise_for_status(answer)
+        return streams.Attachment(answer, container['Id'],
+                                  container['Config']['Tty'])
 
     @failures.checked
     def read_archive(self, name: str, path: str) -> bytes:

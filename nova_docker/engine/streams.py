@@ -27,29 +27,111 @@ import urllib3
 from nova_docker.engine import failures
 from nova_docker import errors
 
+#: Bytes read of an attachment at a time.
+CHUNK = 64 * 1024
 #: Before each frame of a log: its stream, three zeros, its length.
 _FRAME = struct.Struct('>4xL')
 #: Bytes read at once from a connection.
 _PIECE = 65536
 
 
-def payload(frames: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield what is in a stream that has stdout and stderr in frames.
+class Frames:
+    """Takes the headers out of a stream with stdout and stderr in frames.
 
     The SDK's own reader waits for ever when the engine falls silent.
     """
-    rest, skip = b'', 0
-    for piece in frames:
-        rest += piece
-        while rest:
-            if skip:
-                yield rest[:skip]
-                rest, skip = rest[skip:], max(0, skip - len(rest))
-            elif len(rest) >= _FRAME.size:
-                skip = _FRAME.unpack_from(rest)[0]
-                rest = rest[_FRAME.size:]
+
+    def __init__(self) -> None:
+        self._header = b''
+        self._left = 0
+
+    def feed(self, piece: bytes) -> bytes:
+        """Return what is in the frames of the stream's next piece."""
+        found = bytearray()
+        while piece:
+            if self._left:
+                found += piece[:self._left]
+                piece, self._left = (piece[self._left:],
+                                     max(0, self._left - len(piece)))
             else:
-                break
+                piece = self._begin(piece)
+        return bytes(found)
+
+    def _begin(self, piece: bytes) -> bytes:
+        missing = _FRAME.size - len(self._header)
+        self._header += piece[:missing]
+        if len(self._header) == _FRAME.size:
+            self._left = _FRAME.unpack(self._header)[0]
+            self._header = b''
+        return piece[missing:]
+
+
+def payload(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what is in a stream that has stdout and stderr in frames."""
+    reader = Frames()
+    yield from filter(None, map(reader.feed, frames))
+
+
+class Attachment:
+    """A container's standard streams, as a socket that one can poll.
+
+    It ends with the container's run. Nothing of it blocks.
+
+    :param answer: the engine's, which switched protocols
+    :param container_id: of the container, whose name another may take
+    :param has_terminal: else there is stdout and stderr, in frames
+    """
+
+    def __init__(self, answer: requests.Response, container_id: str,
+                 has_terminal: bool) -> None:
+        self.container_id = container_id
+        self._frames = None if has_terminal else Frames()
+        with contextlib.closing(answer):
+            connection = answer.raw.connection.sock
+            connection.setblocking(False)
+            # Of our own, since the answer's goes with the answer.
+            self._connection = socket.socket(fileno=os.dup(
+                connection.fileno()))
+            self._connection.setblocking(False)
+            # What came in one piece with the answer's header.
+            self._ahead: bytes = answer.raw._fp.fp.peek()
+
+    def fileno(self) -> int:
+        """Return the file descriptor to poll."""
+        return self._connection.fileno()
+
+    def read(self) -> bytes | None:
+        """Return what has been written since; None at the end.
+
+        To be called once before the first poll, which does not see what
+        came with the engine's answer.
+        """
+        piece, self._ahead = self._ahead, b''
+        try:
+            piece = piece or self._connection.recv(CHUNK)
+        except BlockingIOError:
+            return b''
+        except OSError:
+            return None
+        if not piece:
+            return None
+        return self._frames.feed(piece) if self._frames else piece
+
+    def write(self, data: bytes | bytearray) -> int:
+        """Write to stdin; return how many bytes the engine took.
+
+        An attachment that has ended takes them all.
+        """
+        try:
+            return self._connection.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return len(data)
+
+    def close(self) -> None:
+        """Let the container run on alone; can be done again."""
+        self._connection.close()
 
 
 def exchange(connection: Any, entered: bytes) -> bytes:
