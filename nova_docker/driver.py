@@ -51,6 +51,7 @@ from nova_docker.instances import migration
 from nova_docker.instances import orphans
 from nova_docker.instances import password
 from nova_docker.instances import power
+from nova_docker.instances import procfiles
 from nova_docker.instances import query
 from nova_docker.instances import rebuild
 from nova_docker.instances import rescue
@@ -126,6 +127,7 @@ class DockerDriver(driver.ComputeDriver):
             engine, CONF.serial_console.proxyclient_address,
             CONF.serial_console.port_range)
         self._diagnostics = diagnostics.Diagnostics(engine)
+        self._procfiles = procfiles.ProcFiles(engine, self._query)
         self._lifecycle = lifecycle.Lifecycle(
             engine, self._query, self.emit_event,
             health.Health(lambda: CONF.host,
@@ -141,10 +143,12 @@ class DockerDriver(driver.ComputeDriver):
         self._snapshot.discard_leftovers()
         self._workloads.recover()
         self._lifecycle.start()
+        self._procfiles.start()
 
     def cleanup_host(self, host: str) -> None:
         self._lifecycle.stop()
         self._serial.stop()
+        self._procfiles.stop()
 
     def get_available_nodes(self, refresh: bool = False) -> list[str]:
         return [CONF.host]

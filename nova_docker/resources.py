@@ -30,6 +30,7 @@ from oslo_utils import versionutils
 from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker import lxcfs
 from nova_docker import processor
 from nova_docker import spec
 from nova_docker import topology
@@ -133,23 +134,17 @@ class Resources:
         return str(self._engine.info()['ID'])
 
     def _inspect(self, info: client.Document) -> spec.Host:
+        # The engine would make directories of what it does not find.
+        lxcfs.aim()
         return spec.Host(
             init=bool(info.get('InitBinary')),
             runtimes=frozenset(info.get('Runtimes') or ()),
             disk_quota=has_disk_quota(info),
             block_device=_disk_of(info['DockerRootDir']),
-            lxcfs=self.lxcfs(),
+            lxcfs=lxcfs.directory(),
             pids_limit=CONF.docker.pids_limit,
             log_size=CONF.docker.console_log_max_size,
             cpus=topology.cpus())
-
-    @staticmethod
-    def lxcfs() -> str | None:
-        """Return LXCFS's mount point; None not to use it."""
-        path: str = CONF.docker.lxcfs_path
-        if CONF.docker.lxcfs == 'off':
-            return None
-        return path if os.path.exists(f'{path}/proc/uptime') else None
 
     def available(self, nodename: str) -> dict[str, Any]:
         """Return the resource tracker's view of this node."""
@@ -223,7 +218,7 @@ def _update_traits(provider_tree: tree.ProviderTree, nodename: str,
                    host: spec.Host, found: dict[str, Any]) -> None:
     architecture = found['supported_instances'][0][0]
     held = {TRAIT_DOCKER: True, TRAIT_DISK_QUOTA: host.disk_quota,
-            TRAIT_LXCFS: host.lxcfs is not None,
+            TRAIT_LXCFS: lxcfs.serving() is not None,
             **processor.traits(architecture)}
     for change, wanted in ((provider_tree.add_traits, True),
                            (provider_tree.remove_traits, False)):

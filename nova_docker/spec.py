@@ -36,7 +36,7 @@ from nova_docker import settings
 
 Document = dict[str, Any]
 
-#: What LXCFS provides, below its mount point and below / alike.
+#: What LXCFS provides, below its directory and below / alike.
 LXCFS_FILES = ('proc/cpuinfo', 'proc/diskstats', 'proc/loadavg',
                'proc/meminfo', 'proc/stat', 'proc/swaps', 'proc/uptime')
 #: Nova's period, in microseconds, where a flavor sets only a quota.
@@ -66,7 +66,7 @@ class Host:
     :param disk_quota: the storage driver enforces a container's size
     :param block_device: path of the device that holds the engine's data, for
         I/O limits; None if there is none
-    :param lxcfs: LXCFS's mount point; None not to use it
+    :param lxcfs: the directory with LXCFS's files; None not to use it
     :param pids_limit: default of processes in a container; 0 is no limit
     :param log_size: MiB of console log kept
     :param cpus: for instances with and without CPUs of their own

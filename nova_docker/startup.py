@@ -17,7 +17,7 @@ from __future__ import annotations
 from nova import exception
 from nova_docker.conf import CONF
 from nova_docker.engine import client
-from nova_docker import resources
+from nova_docker import lxcfs
 from nova_docker import topology
 
 #: Docker Engine 20.10.
@@ -42,7 +42,7 @@ def check(engine: client.Engine) -> None:
             '[compute] cpu_shared_set and cpu_dedicated_set need an engine '
             'that can confine containers to CPUs: this host has no cpuset '
             'control group.')
-    if CONF.docker.lxcfs == 'required' and not resources.Resources.lxcfs():
+    if CONF.docker.lxcfs == 'required' and not lxcfs.serving():
         raise exception.InvalidConfiguration(
             '[docker] lxcfs is required, but LXCFS is not mounted at '
             f'{CONF.docker.lxcfs_path}: start it or set lxcfs_path.')

@@ -27,6 +27,7 @@ from nova_docker import errors
 from nova_docker.instances import query
 from nova_docker.instances import rootdisk
 from nova_docker.instances import workload
+from nova_docker import lxcfs
 from nova_docker import names
 from nova_docker.network import connection
 from nova_docker import spec
@@ -66,6 +67,7 @@ class Power:
         self._network.ensure(instance, network_info)
         self._workloads.follow_sandbox(instance)
         self._disks.restore(instance, container)
+        lxcfs.prepare()
         try:
             self._engine.start(name)
         except errors.EngineUnavailable:

@@ -33,6 +33,7 @@ from nova_docker.images import store
 from nova_docker.instances import configdrive
 from nova_docker.instances import destroy
 from nova_docker.instances import workload
+from nova_docker import lxcfs
 from nova_docker import names
 from nova_docker.network import connection
 
@@ -84,6 +85,7 @@ class Spawn:
                     self._workloads.create(instance, image.result(), details)
                     joined.result()
             if power_on:
+                lxcfs.prepare()
                 self._engine.start(names.workload(instance.uuid))
 
     @contextlib.contextmanager

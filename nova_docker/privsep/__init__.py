@@ -46,6 +46,19 @@ storage_pctxt = priv_context.PrivContext(
     ],
 )
 
+# SYS_ADMIN and SYS_CHROOT enter a mount namespace and mount in it,
+# SYS_PTRACE looks into a process that has capabilities which we have not.
+proc_pctxt = priv_context.PrivContext(
+    'nova_docker.privsep',
+    cfg_section='docker_proc_privileged',
+    pypath=__name__ + '.proc_pctxt',
+    capabilities=[
+        capabilities.CAP_SYS_ADMIN,
+        capabilities.CAP_SYS_CHROOT,
+        capabilities.CAP_SYS_PTRACE,
+    ],
+)
+
 # oslo.privsep's default is the number of CPUs. These calls wait for the
 # kernel most of their time, and instances come eight at a time and more.
 cfg.CONF.set_default(

@@ -19,6 +19,10 @@ _HOST_END = re.compile(r'tap[0-9a-f-]{11}')
 _INSIDE_END = re.compile(r'ndk[0-9a-f-]{11}')
 _HYBRID_BRIDGE = re.compile(r'qbr[0-9a-f-]{11}')
 
+# What LXCFS has a view of, in /proc.
+_PROC_FILES = frozenset({'cpuinfo', 'diskstats', 'loadavg', 'meminfo',
+                         'slabinfo', 'stat', 'swaps', 'uptime'})
+
 
 def host_end(name: str) -> str:
     """Return the name if it can be an instance's device on the host."""
@@ -33,6 +37,13 @@ def inside_end(name: str) -> str:
 def hybrid_bridge(name: str) -> str:
     """Return the name if it can be a bridge that os-vif made for a port."""
     return _matching(_HYBRID_BRIDGE, name)
+
+
+def proc_file(name: str) -> str:
+    """Return the name if it is a file of /proc that LXCFS stands in for."""
+    if name not in _PROC_FILES:
+        raise ValueError(f'not a file that LXCFS provides: {name!r}')
+    return name
 
 
 def process(pid: int) -> int:

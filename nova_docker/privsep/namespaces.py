@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Work inside the network namespace of a container's process."""
+"""Work inside a namespace of a container's process."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -24,27 +24,29 @@ from typing import TypeVar
 P = ParamSpec('P')
 T = TypeVar('T')
 
-_CLONE_NEWNET = 0x40000000
-
-# The main thread's, which never leaves it.
-_OWN = '/proc/self/ns/net'
+_CLONE_FS = 0x200
+#: The kinds, as the kernel calls them.
+NETWORK, MOUNT = 'net', 'mnt'
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextlib.contextmanager
-def of_process(pid: int) -> Iterator[int]:
-    """Hold an open descriptor of a process's network namespace.
+def of_process(pid: int, kind: str = NETWORK) -> Iterator[int]:
+    """Hold an open descriptor of a process's namespace.
 
     :raises ValueError: it is the one we are in ourselves. No container has
-        it, so the number is wrong, and the host's network at stake.
+        it, so the number is wrong, and the host itself at stake.
     :raises ProcessLookupError: there is no such process any more
     :raises PermissionError: the process has more than we have
     """
-    namespace = _open(pid)
+    namespace = _open(pid, kind)
     try:
-        if os.path.samestat(os.fstat(namespace), os.stat(_OWN)):
-            raise ValueError(f"process {pid} is in the host's own network")
+        # The main thread's, which never leaves it.
+        own = os.stat(f'/proc/self/ns/{kind}')
+        if os.path.samestat(os.fstat(namespace), own):
+            raise ValueError(
+                f"process {pid} is in the host's own {kind} namespace")
         yield namespace
     finally:
         os.close(namespace)
@@ -56,7 +58,10 @@ def run_in(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """Call a function inside a network namespace.
+    """Call a function inside a namespace.
+
+    In a mount namespace it finds the container's files wherever it looks, so
+    that it must not import anything, nor believe what it reads.
 
     A namespace belongs to a thread. This one is made for the call and ends
     with it, so that none of the daemon's is ever left in a wrong one.
@@ -69,9 +74,9 @@ def run_in(
         return thread.submit(inside).result()
 
 
-def _open(pid: int) -> int:
+def _open(pid: int, kind: str) -> int:
     try:
-        return os.open(f'/proc/{pid}/ns/net', os.O_RDONLY)
+        return os.open(f'/proc/{pid}/ns/{kind}', os.O_RDONLY)
     except FileNotFoundError:
         raise ProcessLookupError(f'no process {pid}') from None
     except PermissionError:
@@ -84,6 +89,13 @@ def _open(pid: int) -> int:
 
 
 def _enter(namespace: int) -> None:
-    if _libc.setns(namespace, _CLONE_NEWNET) != 0:
+    # Only for a mount namespace does it matter, and harm does it in none:
+    # root and working directory are the thread's own from now on.
+    _done(_libc.unshare(_CLONE_FS))
+    _done(_libc.setns(namespace, 0))
+
+
+def _done(result: int) -> None:
+    if result != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

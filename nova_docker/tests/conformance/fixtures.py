@@ -210,11 +210,13 @@ class Suite(fixtures.Fixture):
                 f'nova.tests.fixtures.{each.__name__}', each))
         self.useFixture(fixtures.MonkeyPatch(
             'nova.tests.unit.utils.get_test_network_info', network_info))
-        for context in (privsep.network_pctxt, os_vif_privsep.vif_plug):
+        for context in (privsep.network_pctxt, privsep.proc_pctxt,
+                        os_vif_privsep.vif_plug):
             # This process is root's and does what the daemons would.
             self.useFixture(fixtures.MockPatchObject(
                 context, 'client_mode', False))
         self._flags(url=engine_url(), group='docker')
+        self._flags(state_path=self.useFixture(fixtures.TempDir()).path)
         os_vif.initialize()
         self._flags(ovsdb_connection=self._host.switch.connection,
                     group='os_vif_ovs')

@@ -24,6 +24,7 @@ from typing import Any
 from unittest import mock
 import uuid
 
+import fixtures
 from nova import objects
 from oslo_serialization import jsonutils
 
@@ -113,6 +114,7 @@ class EngineTestCase(base.TestCase):
         super().setUp()
         self.url = engine_url()
         self.flags(url=self.url, group='docker')
+        self.flags(state_path=self.useFixture(fixtures.TempDir()).path)
         self.engine = client.Engine(self.url, timeout=base.PATIENCE)
         try:
             self.engine.version()

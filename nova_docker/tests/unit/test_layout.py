@@ -29,7 +29,7 @@ _LAYERS = (
     {'driver'},
     {'instances', 'startup'},
     {'console', 'health', 'images', 'network', 'resources', 'volumes'},
-    {'processor'},
+    {'lxcfs', 'processor'},
     {'spec', 'engine', 'privsep', 'topology', 'validator'},
     {'cpuset', 'names', 'settings'},
     {'conf', 'errors'},

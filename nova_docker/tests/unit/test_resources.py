@@ -52,13 +52,14 @@ class ResourcesTestCase(base.TestCase):
         self.addCleanup(home.cleanup)
         self.home = pathlib.Path(home.name)
         self.flags(group='docker', lxcfs='auto', lxcfs_path=home.name)
+        self.flags(state_path=home.name)
         self.engine = mock.create_autospec(client.Engine, instance=True)
         self.engine.info.return_value = facts()
         self.resources = resources.Resources(self.engine)
 
     def mount_lxcfs(self) -> None:
         (self.home / 'proc').mkdir()
-        (self.home / 'proc' / 'uptime').touch()
+        (self.home / 'proc' / 'uptime').write_text('1.0 1.0')
 
 
 class HostTestCase(ResourcesTestCase):
@@ -67,8 +68,8 @@ class HostTestCase(ResourcesTestCase):
         found = self.resources.host()
         self.assertTrue(found.init)
         self.assertEqual(frozenset({'runc'}), found.runtimes)
-        self.assertEqual((7, 9, False, None), (
-            found.pids_limit, found.log_size, found.disk_quota, found.lxcfs))
+        self.assertEqual((7, 9, False), (
+            found.pids_limit, found.log_size, found.disk_quota))
 
     def test_an_engine_without_docker_init(self) -> None:
         self.engine.info.return_value = facts(InitBinary='')
@@ -87,12 +88,6 @@ class HostTestCase(ResourcesTestCase):
                                         facts()]
         self.assertRaises(errors.EngineUnavailable, self.resources.host)
         self.assertTrue(self.resources.host().init)
-
-    def test_lxcfs(self) -> None:
-        self.mount_lxcfs()
-        self.assertEqual(str(self.home), self.resources.lxcfs())
-        self.flags(group='docker', lxcfs='off')
-        self.assertIsNone(self.resources.lxcfs())
 
 
 @ddt.ddt

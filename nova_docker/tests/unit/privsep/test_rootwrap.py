@@ -40,7 +40,8 @@ class RootwrapTestCase(unittest.TestCase):
         self.assertEqual(expected, allowed, command)
 
     def test_daemons_start(self) -> None:
-        for context in (privsep.network_pctxt, os_vif_privsep.vif_plug):
+        for context in (privsep.network_pctxt, privsep.storage_pctxt,
+                        privsep.proc_pctxt, os_vif_privsep.vif_plug):
             self.assert_allowed(
                 True, 'privsep-helper', '--config-file',
                 '/etc/nova/nova-cpu.conf', '--privsep_context',
