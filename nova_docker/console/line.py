@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import contextlib
-import datetime
 import re
 import time
 
@@ -61,9 +60,9 @@ class Line:
         self._has_terminal = True
         self._is_running = False
         #: Container and start of the run that was seen last, and when the
-        #: one before it ended, in seconds since the epoch.
-        self._run: tuple[str, str] | None = None
-        self._ended = 0.0
+        #: last attachment ended, in seconds since the epoch.
+        self._run: tuple[str, str] = '', ''
+        self._left = 0.0
         self._due = self._attached = clock()
         self._screen = bytearray()
         self._typed = bytearray()
@@ -118,11 +117,11 @@ class Line:
         self._look()
         if self._run == before:
             return self.read()
+        since = self._left if self._run[0] == before[0] else 0
         written = self._received()
         # What came by the attachment may be in the log by now as well.
         missed = without(output.tail(
-            self._engine, self._name, LINES, SCREEN,
-            self._ended if before else 0), written)
+            self._engine, self._name, LINES, SCREEN, since), written)
         return again(self._seen(missed)) + self._seen(written)
 
     def _look(self) -> None:
@@ -132,7 +131,6 @@ class Line:
             return
         state = container['State']
         self._run = container['Id'], state['StartedAt']
-        self._ended = seconds(state['FinishedAt'])
         self._is_running = state['Running']
         self._has_terminal = container['Config']['Tty']
 
@@ -142,6 +140,7 @@ class Line:
 
     def _detach(self) -> None:
         self.close()
+        self._left = time.time()
         self._due = max(self._clock(), self._attached + _LEAST)
 
     def _seen(self, data: bytes) -> bytes:
@@ -201,11 +200,6 @@ def without(log: bytes, written: bytes) -> bytes:
         if written.startswith(end) or (written and end.startswith(written)):
             return log[:start]
     return log
-
-
-def seconds(timestamp: str) -> float:
-    """Return the engine's time in seconds since the epoch, 0 for never."""
-    return max(0.0, datetime.datetime.fromisoformat(timestamp).timestamp())
 
 
 def again(seen: bytes) -> bytes:

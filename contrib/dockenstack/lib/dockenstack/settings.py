@@ -43,6 +43,7 @@ PORTS = {
     'neutron': 9696,
     'nova': 8774,
     'nova-metadata': 8775,
+    'nova-serialproxy': 6083,
     'cinder': 8776,
     # Not the usual ones: the machine may have its own.
     'rabbitmq': 15673,

@@ -40,15 +40,6 @@ class WithoutTestCase(base.TestCase):
         self.assertEqual(b'', line.without(b'', b'# '))
 
 
-class SecondsTestCase(base.TestCase):
-    def test_nanoseconds(self) -> None:
-        self.assertEqual(1e9 + 0.123456, line.seconds(
-            '2001-09-09T01:46:40.123456789Z'))
-
-    def test_never(self) -> None:
-        self.assertEqual(0, line.seconds('0001-01-01T00:00:00Z'))
-
-
 class AgainTestCase(base.TestCase):
     def test_questions_are_left_out(self) -> None:
         self.assertEqual(b'a\x1b[1mb', line.again(

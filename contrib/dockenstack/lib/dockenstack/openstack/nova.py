@@ -10,8 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Nova: API, metadata, scheduler, conductor, and the compute service."""
+"""Nova: API, metadata, scheduler, conductor, consoles, compute service."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -22,6 +23,7 @@ from dockenstack.host import users
 from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack.openstack import neutron
+from dockenstack import ready
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack import settings
@@ -53,6 +55,11 @@ def compute_conf(home: Home) -> pathlib.Path:
     return home.etc / 'nova' / 'compute.conf'
 
 
+def console_url() -> str:
+    """The address of the consoles, to which Nova adds a token."""
+    return f'ws://{settings.LOOPBACK}:{settings.PORTS["nova-serialproxy"]}/'
+
+
 def configure(home: Home) -> None:
     users.own(home.data / 'nova', SERVICE_USER)
     sections = shared(home)
@@ -67,6 +74,10 @@ def configure(home: Home) -> None:
         'api': {'response_validation': 'warn', 'auth_strategy': 'keystone'},
         'conductor': {'workers': 1},
         'scheduler': {'workers': 1},
+        'serial_console': {
+            **sections['serial_console'],
+            'serialproxy_host': settings.LOOPBACK,
+            'serialproxy_port': settings.PORTS['nova-serialproxy']},
         'quota': {'instances': 60, 'cores': 120, 'ram': 65536,
                   'server_groups': 50},
         'filter_scheduler': {'enabled_filters': ','.join(FILTERS)},
@@ -123,6 +134,8 @@ def shared(home: Home) -> dict[str, common.Options]:
                     'metadata_proxy_shared_secret':
                         neutron.shared_secret(home)},
         'glance': {'region_name': settings.REGION},
+        'serial_console': {'enabled': True, 'base_url': console_url(),
+                           'proxyclient_address': settings.LOOPBACK},
         'cinder': {**user, 'os_region_name': settings.REGION},
         'service_user': {**user, 'send_service_user_token': True},
     }
@@ -156,7 +169,18 @@ def services(home: Home) -> list[Service]:
                     configuration=files, env=env, processes=2),
         common.wsgi(home, 'nova-metadata', 'nova.wsgi.metadata',
                     configuration=files, env=env, threads=4),
+        serialproxy(home),
     ]
+
+
+def serialproxy(home: Home) -> Service:
+    """What leads from a user's websocket to a server's console."""
+    service = common.daemon(home, 'nova-serialproxy', 'nova-serialproxy',
+                            configuration=[conf(home)])
+    port = settings.PORTS['nova-serialproxy']
+    return dataclasses.replace(
+        service, address=console_url(), ports=(port,),
+        ready=ready.tcp(settings.LOOPBACK, port))
 
 
 def compute(home: Home) -> Service:
