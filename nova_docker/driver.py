@@ -286,6 +286,11 @@ class DockerDriver(driver.ComputeDriver):
         self._power.reboot(instance, _ports(network_info),
                            hard=reboot_type == 'HARD')
 
+    def poll_rebooting_instances(
+            self, timeout: int,
+            instances: list[objects.Instance]) -> None:
+        """Do nothing: a reboot has ended, or failed, when its call does."""
+
     def pause(self, instance: objects.Instance) -> None:
         self._power.pause(instance)
 
