@@ -318,7 +318,7 @@ class DockerDriver(driver.ComputeDriver):
         self._power.off(instance)
 
     def restore(self, instance: objects.Instance) -> None:
-        self._power.on(instance, instance.get_network_info())
+        self._power.restore(instance, connection.known_ports(instance))
 
     def trigger_crash_dump(self, instance: objects.Instance) -> None:
         self._power.crash(instance)

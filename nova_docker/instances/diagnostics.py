@@ -26,6 +26,7 @@ from nova.virt import configdrive
 from nova_docker.engine import client
 from nova_docker.instances import query
 from nova_docker import names
+from nova_docker.network import connection
 from nova_docker.network import vif
 
 #: Our counter, and the kernel's on the host end of the pair: what the host
@@ -138,7 +139,7 @@ def _add_disk(found: diagnostics.Diagnostics,
 
 def _add_interfaces(found: diagnostics.Diagnostics,
                     instance: objects.Instance) -> None:
-    for port in instance.get_network_info() or ():
+    for port in connection.known_ports(instance):
         counters = _NETWORK / vif.host_name(port) / 'statistics'
         figures = {
             ours: int((counters / kernels).read_text())

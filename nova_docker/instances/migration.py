@@ -33,6 +33,7 @@ from nova_docker.images import snapshot
 from nova_docker.instances import configdrive
 from nova_docker.instances import power
 from nova_docker.instances import spawn
+from nova_docker.network import connection
 
 LOG = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Migration:
         except Exception:
             self._forget(context, instance, image_id)
             if was_running:
-                self._power.on(instance, instance.get_network_info())
+                self._power.on(instance, connection.known_ports(instance))
             raise
         return str(jsonutils.dumps({'image': image_id}))
 

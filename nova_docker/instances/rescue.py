@@ -28,6 +28,7 @@ from nova_docker.instances import password
 from nova_docker.instances import power
 from nova_docker.instances import rootdisk
 from nova_docker.instances import workload
+from nova_docker.network import connection
 from nova_docker import settings
 
 LOG = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Rescue:
         self._workloads.remove_stand_in(instance)
         self._disks.unmount(instance)
         self._workloads.bring_back(instance)
-        self._power.on(instance, instance.get_network_info())
+        self._power.on(instance, connection.known_ports(instance))
 
     def _give_up(self, instance: objects.Instance) -> None:
         try:

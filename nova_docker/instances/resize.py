@@ -32,6 +32,7 @@ from nova_docker.instances import migration
 from nova_docker.instances import power
 from nova_docker.instances import workload
 from nova_docker import names
+from nova_docker.network import connection
 from nova_docker import spec
 
 LOG = logging.getLogger(__name__)
@@ -156,11 +157,13 @@ class Resize:
         self._power.off(instance, timeout)
         try:
             self._workloads.move_disk(
-                instance, configdrive.Details(instance.get_network_info()),
+                instance, configdrive.Details(
+                    connection.known_ports(instance)),
                 flavor=flavor)
         except Exception:
             with contextlib.suppress(errors.EngineError):
                 self._workloads.bring_back(instance)
                 if was_running:
-                    self._power.on(instance, instance.get_network_info())
+                    self._power.on(instance,
+                                   connection.known_ports(instance))
             raise

@@ -31,6 +31,11 @@ from nova_docker.network import wiring
 LOG = logging.getLogger(__name__)
 
 
+def known_ports(instance: objects.Instance) -> model.NetworkInfo:
+    """Return the ports that Nova remembers, where it does not give any."""
+    return instance.get_network_info() or model.NetworkInfo()
+
+
 @contextlib.contextmanager
 def _as_plug_failure() -> Iterator[None]:
     """Nova knows what to do after this exception, at start-up as well."""

@@ -19,11 +19,13 @@ engine can run; the engine and the switch are real.
 from collections.abc import Callable
 from collections.abc import Iterator
 import ctypes
+import functools
 import hashlib
 import io
 import ipaddress
 import json
 import os
+import pathlib
 import platform
 import tarfile
 import tempfile
@@ -49,6 +51,7 @@ from nova_docker.tests.functional.network import processes
 _made_up_ports = utils.get_test_network_info
 #: What Neutron says of a port where the kernel has no datapath.
 _DETAILS = {model.VIF_DETAILS_OVS_DATAPATH_TYPE: 'netdev'}
+_BUSYBOX = pathlib.Path('/bin/busybox')
 _CLONE_NEWNET = 0x40000000
 _LABEL = 'org.openstack.nova.uuid'
 
@@ -58,9 +61,15 @@ def engine_url() -> str:
     return os.environ.get('DOCKER_HOST') or 'unix:///var/run/docker.sock'
 
 
+@functools.cache
 def archive() -> bytes:
-    """A ``docker save`` archive of an image that sleeps."""
-    layer = _tar({'sleep': sandbox.executable(platform.machine())})
+    """A ``docker save`` archive of an image that sleeps.
+
+    Passwords can be set, for all that Nova sees of it.
+    """
+    layer = _tar({'sleep': sandbox.executable(platform.machine()),
+                  'bin/sh': _BUSYBOX.read_bytes(),
+                  'bin/chpasswd': b'#!/bin/sh\nread entered\n'})
     config = json.dumps({
         'architecture': 'amd64' if platform.machine() == 'x86_64' else 'arm64',
         'os': 'linux',
@@ -211,7 +220,7 @@ class Suite(fixtures.Fixture):
         self.useFixture(fixtures.MonkeyPatch(
             'nova.tests.unit.utils.get_test_network_info', network_info))
         for context in (privsep.network_pctxt, privsep.proc_pctxt,
-                        os_vif_privsep.vif_plug):
+                        privsep.storage_pctxt, os_vif_privsep.vif_plug):
             # This process is root's and does what the daemons would.
             self.useFixture(fixtures.MockPatchObject(
                 context, 'client_mode', False))

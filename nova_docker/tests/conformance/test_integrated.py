@@ -132,10 +132,11 @@ class DockerServersTestCase(integrated_helpers.ProviderUsageBaseTestCase):
 
     def test_config_drive_and_tags(self) -> None:
         port = self.neutron.port_1
-        server = self._create_server(
+        asked = self._build_server(
             image_uuid=_IMAGE, flavor_id=self.flavor['id'],
-            config_drive=True,
             networks=[{'port': port['id'], 'tag': 'front'}])
+        server = self._wait_for_state_change(self.api.post_server(
+            {'server': {**asked, 'config_drive': True}}), 'ACTIVE')
         self.assertTrue(server['config_drive'])
         found = json.loads(self._read(
             server, '/config-drive/openstack/latest/meta_data.json'))

@@ -16,7 +16,9 @@ import logging
 from typing import Any
 from typing import ClassVar
 
+from nova import objects
 from nova import test
+from nova.tests.unit import utils
 from nova.tests.unit.virt import test_virt_drivers
 from testtools import content
 from testtools import content_type
@@ -83,6 +85,24 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
         instance, network_info = super()._get_running_instance(obj)
         self.assertEqual(
             {'running'}, {each.status for each in self.engine.instances()})
+        return instance, network_info
+
+    def test_rescue(self) -> None:
+        """As Nova's test, but with an image that has a name and content."""
+        instance, network_info = self._rescued()
+        self.connection.destroy(self.ctxt, instance, network_info)
+
+    def test_unrescue_rescued_instance(self) -> None:
+        instance, network_info = self._rescued()
+        self.connection.unrescue(self.ctxt, instance)
+        self.connection.destroy(self.ctxt, instance, network_info)
+
+    def _rescued(self) -> tuple[Any, Any]:
+        instance, network_info = self._get_running_instance()
+        image_meta = utils.get_test_image_object(None, instance)
+        self.connection.rescue(
+            self.ctxt, instance, network_info, image_meta, '', None,
+            objects.ShareMappingList())
         return instance, network_info
 
     def test_live_migration(self) -> None:
