@@ -289,7 +289,8 @@ class DockerDriver(driver.ComputeDriver):
     def poll_rebooting_instances(
             self, timeout: int,
             instances: list[objects.Instance]) -> None:
-        """Do nothing: a reboot has ended, or failed, when its call does."""
+        # There is none: it has ended, or failed, when its call does.
+        pass
 
     def pause(self, instance: objects.Instance) -> None:
         self._power.pause(instance)
