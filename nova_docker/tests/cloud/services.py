@@ -21,6 +21,8 @@ import signal
 import subprocess
 from typing import Any
 
+from openstack import exceptions
+
 from nova_docker.tests.cloud import clouds
 
 _UP = pathlib.Path(__file__).resolve().parents[3] / 'contrib/dockenstack/up'
@@ -66,6 +68,18 @@ def compute_service() -> Any:
     [service] = [each for each in clouds.connection('admin').compute.services(
         binary='nova-compute') if each.host == 'dockenstack']
     return service
+
+
+def set_schedulable(enabled: bool) -> None:
+    """Take the docker host out of scheduling, or back, as operators do."""
+    compute = clouds.connection('admin').compute
+    found = compute.get('/os-services?binary=nova-compute',
+                        microversion='2.53').json()['services']
+    [service] = [each for each in found if each['host'] == 'dockenstack']
+    answer = compute.put(
+        f"/os-services/{service['id']}", microversion='2.53',
+        json={'status': 'enabled' if enabled else 'disabled'})
+    exceptions.raise_from_response(answer)
 
 
 def host_traits() -> list[str]:

@@ -173,6 +173,27 @@ class Workbench:
         exceptions.raise_from_response(answer)
         return str(made.id)
 
+    # Scheduling
+
+    def server_group(self, policy: str) -> str:
+        """Make a server group and return its id."""
+        answer = self._demo.compute.post(
+            '/os-server-groups', microversion='2.64',
+            json={'server_group': {'name': new_name(), 'policy': policy}})
+        exceptions.raise_from_response(answer)
+        made = str(answer.json()['server_group']['id'])
+        self._cleanup(self._demo.compute.delete_server_group, made)
+        return made
+
+    def aggregate(self, host_name: str) -> str:
+        """Have an operator make an aggregate of one host; return its id."""
+        compute = self._admin.compute
+        made = compute.create_aggregate(name=new_name())
+        self._cleanup(compute.delete_aggregate, made.id)
+        compute.add_host_to_aggregate(made.id, host_name)
+        self._cleanup(compute.remove_host_from_aggregate, made.id, host_name)
+        return str(made.id)
+
     # Network
 
     def network(self, cidr: str, **subnet: Any) -> str:

@@ -296,21 +296,45 @@ class FlavorTestCase(base.EngineTestCase):
             flavor=flavor(docker__device_0='/dev/nosuch'))
         self.assertIn('/dev/nosuch', error.message)
 
-    def test_disk_rates(self) -> None:
-        host = self.host()
-        if host.block_device is None:
-            self.assertRaises(
-                errors.BadSetting, self.run_workload, self.make_image(),
-                flavor=flavor(quota__disk_total_bytes_sec='1048576'))
+    def test_cpu_acts(self) -> None:
+        """A twentieth of a CPU, and a loop that would take a whole one."""
+        instance = self.run_workload(
+            self.make_image(), '/bin/sh', '-c', 'while :; do :; done',
+            flavor=flavor(quota__cpu_quota='5000'))
+        tests.wait_until(lambda: 'nr_throttled 0' not in self.cgroup(
+            instance, 'cpu/cpu.stat', 'cpu.stat'), 'it is held back')
+
+    @ddt.data(('read_bytes_sec', 'read_bps'), ('write_bytes_sec', 'write_bps'),
+              ('total_bytes_sec', 'read_bps', 'write_bps'),
+              ('read_iops_sec', 'read_iops'), ('write_iops_sec', 'write_iops'),
+              ('total_iops_sec', 'read_iops', 'write_iops'))
+    def test_disk_rates(self, kinds: tuple[str, ...]) -> None:
+        key, *limits = kinds
+        disk = tests.make_flavor(
+            extra_specs={f'quota:disk_{key}': '1048576'})
+        if self.host().block_device is None:
+            self.assertRaises(errors.BadSetting, self.run_workload,
+                              self.make_image(), flavor=disk)
             return
-        instance = self.run_workload(self.make_image(), flavor=flavor(
-            quota__disk_total_bytes_sec='1048576',
-            quota__disk_write_iops_sec='100'))
-        for number, limit in enumerate(('1048576', '1048576', '100')):
-            old = ('read_bps_device', 'write_bps_device',
-                   'write_iops_device')[number]
-            self.assertIn(limit, self.cgroup(
-                instance, f'blkio/blkio.throttle.{old}', 'io.max'))
+        instance = self.run_workload(self.make_image(), flavor=disk)
+        for name in ('read_bps', 'write_bps', 'read_iops', 'write_iops'):
+            found = self.cgroup(
+                instance, f'blkio/blkio.throttle.{name}_device', 'io.max')
+            # The second version of cgroups says rbps, and has all in one.
+            version_2 = f'{name[0]}{name.partition("_")[2]}=1048576'
+            self.assertEqual(name in limits, version_2 in found or
+                             found.endswith(' 1048576'), name)
+
+    def test_disk_rates_act(self) -> None:
+        if self.host().block_device is None:
+            return  # And it is refused: see above.
+        said = self.output(
+            self.make_image(), 'cat /proc/uptime; '
+            'dd if=/dev/zero of=/file bs=64k count=32 oflag=direct; '
+            'cat /proc/uptime',
+            flavor=flavor(quota__disk_write_bytes_sec='1048576')).splitlines()
+        began, ended = (float(said[line].split()[0]) for line in (0, -1))
+        self.assertGreater(ended - began, 1)
 
     def test_runtime(self) -> None:
         instance = self.run_workload(self.make_image(), flavor=flavor(

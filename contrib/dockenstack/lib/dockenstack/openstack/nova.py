@@ -43,7 +43,7 @@ PRIVSEP_CONTEXTS = ('nova_sys_admin', 'privsep_osbrick',
 FILTERS = ('ComputeFilter', 'ComputeCapabilitiesFilter',
            'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
            'ServerGroupAffinityFilter', 'SameHostFilter',
-           'DifferentHostFilter')
+           'DifferentHostFilter', 'NUMATopologyFilter')
 NOVA_MANAGE = common.SCRIPTS / 'nova_manage.py'
 
 
