@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import Any
 
 import fixtures
@@ -106,6 +108,31 @@ class DriverTestCase(base.EngineTestCase):
         self.assertNotIn(instance.uuid, docker.list_instance_uuids())
         self.assertRaises(exception.InstanceNotFound, docker.get_info,
                           instance)
+
+    def test_consoles_end_with_the_server_and_with_the_driver(self) -> None:
+        self.flags(port_range='21200:21300', group='serial_console')
+        docker = self.start()
+        instances = [self.spawn(docker), self.spawn(docker)]
+        viewers = []
+        for instance in instances:
+            found = docker.get_serial_console(self.context, instance)
+            viewers.append(socket.create_connection((found.host, found.port)))
+            self.addCleanup(viewers[-1].close)
+            viewers[-1].settimeout(tests.PATIENCE)
+            self.assertTrue(viewers[-1].recv(1))
+        docker.destroy(self.context, instances[0], model.NetworkInfo())
+        self.assert_ends(viewers[0])
+        self.assertRaises(exception.InstanceNotFound,
+                          docker.get_serial_console, self.context,
+                          instances[0])
+        docker.cleanup_host('host')
+        self.assert_ends(viewers[1])
+
+    def assert_ends(self, connection: socket.socket) -> None:
+        """Read until the other side hangs up; else time runs out."""
+        with contextlib.suppress(ConnectionError):
+            while connection.recv(65536):
+                pass
 
     def test_a_restart_of_nova_compute_loses_nothing(self) -> None:
         instance = self.spawn(self.start())
