@@ -68,6 +68,14 @@ class UnsupportedVif(exception.InvalidInput):
                "container: only 'ovs' (Open vSwitch and OVN) is supported.")
 
 
+class TrunkParent(UnsupportedVif):
+    """A port whose subports would be VLAN devices made inside."""
+
+    msg_fmt = ("Network port %(port)s is the parent of a trunk: a container "
+               "has no VLAN devices of its own. Attach the trunk's subports "
+               "as ports of their own instead.")
+
+
 class BadSetting(exception.InvalidInput):
     """A server, image or flavor key whose value can't be used."""
 

@@ -23,6 +23,9 @@ from nova_docker import errors
 # What os-vif gives a port whose network says nothing, and Neutron's default.
 _DEFAULT_MTU = 1500
 
+# Neutron's Open vSwitch agent gives each trunk a bridge of this name and more.
+_TRUNK_BRIDGE = 'tbr-'
+
 _METADATA = '169.254.169.254/32'
 
 # A device name takes 15 bytes; Nova and Neutron keep to 14.
@@ -99,12 +102,14 @@ def describe(vif: model.VIF) -> Interface:
 
 
 def refuse_unsupported(vif: model.VIF) -> None:
-    """Raise UnsupportedVif, naming the type, unless we can plug the port."""
+    """Raise UnsupportedVif, naming the reason, unless we can plug the port."""
     if vif['type'] != model.VIF_TYPE_OVS:
         raise errors.UnsupportedVif(vif_type=vif['type'])
     if vif['vnic_type'] != model.VNIC_TYPE_NORMAL:
         raise errors.UnsupportedVif(
             vif_type=f"{vif['type']}, vnic_type {vif['vnic_type']}")
+    if (vif['network']['bridge'] or '').startswith(_TRUNK_BRIDGE):
+        raise errors.TrunkParent(port=vif['id'])
 
 
 def nameservers(network_info: model.NetworkInfo) -> list[str]:

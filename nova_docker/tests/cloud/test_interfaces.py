@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from openstack import exceptions
+
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import guests
@@ -45,8 +47,16 @@ class InterfaceTestCase(base.CloudTestCase):
         port = clouds.connection('demo').compute.create_server_interface(
             self.server.id, net_id=self.network)
         self.addCleanup(self._detach, port.port_id)
-        self.server.wait_for('ACTIVE', 'SHUTOFF')
+        self.server.wait_for('ACTIVE', 'PAUSED', 'SHUTOFF')
         return str(port.fixed_ips[0]['ip_address'])
+
+    def _attach_port(self, port_id: str) -> None:
+        """Attach a port that is there already."""
+        clouds.connection('demo').compute.create_server_interface(
+            self.server.id, port_id=port_id)
+        self.addCleanup(self._detach, port_id)
+        clouds.wait_until(
+            lambda: len(self.server.ports()) == 2, 'it is attached')
 
     def _detach(self, port_id: str) -> None:
         clouds.connection('demo').compute.delete_server_interface(
@@ -94,6 +104,48 @@ class InterfaceTestCase(base.CloudTestCase):
         self.guest.again()
         self.assertIn(f'eth1    inet {address}/24', self._inside())
         self._assert_reaches_peer()
+
+    def test_attach_while_paused(self) -> None:
+        self.server.pause()
+        try:
+            address = self._attach()
+        finally:
+            self.server.unpause()
+        self.assertIn(f'eth1    inet {address}/24', self._inside())
+        self._assert_reaches_peer()
+
+    def test_several_addresses_of_both_families(self) -> None:
+        network = self.make.network('10.94.0.0/24', gateway_ip=None)
+        self.make.subnet(network, ip_version=6, cidr='fd00:94::/64',
+                         gateway_ip=None)
+        port = self.make.port(network, fixed_ips=[
+            {'ip_address': address} for address in (
+                '10.94.0.20', '10.94.0.21', 'fd00:94::20')])
+        self._attach_port(port)
+        found = self.guest.run('ip -o address show eth1')
+        for address in ('10.94.0.20/24', '10.94.0.21/24', 'fd00:94::20/64'):
+            self.assertIn(address, found)
+
+    def test_without_port_security(self) -> None:
+        """Then a server may use an address that Neutron did not give it."""
+        port = self.make.port(self.network, port_security_enabled=False,
+                              security_groups=[])
+        self._attach_port(port)
+        self.guest.run('ip address add 10.91.0.77/24 dev eth1; '
+                       'ip route add 10.91.0.0/24 dev eth1 src 10.91.0.77 '
+                       'metric 1 || true')
+        peer = self.peer.addresses()[0]
+        self.guest.run(f'ping -c 1 -W 20 -I 10.91.0.77 {peer}')
+
+    def test_a_trunk_is_refused(self) -> None:
+        port = self.make.port(self.network)
+        self.make.trunk(port)
+        compute = clouds.connection('demo').compute
+        self.assertRaises(exceptions.HttpException,
+                          compute.create_server_interface, self.server.id,
+                          port_id=port)
+        self.assertEqual(1, len(self.server.ports()))
+        self.server.wait_for('ACTIVE')
 
     def test_detach_while_stopped(self) -> None:
         address = self._attach()

@@ -200,8 +200,24 @@ class Workbench:
         """Make a network with one subnet and return its id."""
         made = self._demo.network.create_network(name=new_name())
         self._cleanup(self._demo.network.delete_network, made.id)
-        self._demo.network.create_subnet(
-            network_id=made.id, ip_version=4, cidr=cidr, **subnet)
+        self.subnet(str(made.id), ip_version=4, cidr=cidr, **subnet)
+        return str(made.id)
+
+    def subnet(self, network: str, **subnet: Any) -> None:
+        """Make a further subnet, which goes with its network."""
+        self._demo.network.create_subnet(network_id=network, **subnet)
+
+    def port(self, network: str, **more: Any) -> str:
+        """Make a port and return its id."""
+        made = self._demo.network.create_port(
+            network_id=network, name=new_name(), **more)
+        self._cleanup(self._demo.network.delete_port, made.id)
+        return str(made.id)
+
+    def trunk(self, port: str) -> str:
+        """Make a port the parent of a trunk; return the trunk's id."""
+        made = self._demo.network.create_trunk(port_id=port, name=new_name())
+        self._cleanup(self._demo.network.delete_trunk, made.id)
         return str(made.id)
 
     def security_group(self) -> str:

@@ -144,6 +144,13 @@ class PlugTestCase(base.NetworkTestCase):
                 self.wiring.plug(self.instance, vif)
             self.assert_clean()
 
+    def test_a_trunk_is_refused(self) -> None:
+        vif = ports.make_vif(1)
+        vif['network']['bridge'] = 'tbr-12345678-9'
+        with self.assertRaisesRegex(errors.TrunkParent, vif['id']):
+            self.wiring.plug(self.instance, vif)
+        self.assert_clean()
+
     def test_warm_leaves_nothing(self) -> None:
         self.wiring.warm()
         self.assert_clean()
