@@ -109,8 +109,11 @@ class DockerDriver(driver.ComputeDriver):
             devices.tag, self._resources.host)
         disks = rootdisk.RootDisk(engine)
         self._power = power.Power(engine, network, workloads, disks)
+        self._serial = serial.Serial(
+            engine, CONF.serial_console.proxyclient_address,
+            CONF.serial_console.port_range)
         self._destroy = destroy.Destroy(network, workloads, disks,
-                                        self._power, drives)
+                                        self._power, drives, self._serial)
         self._spawn = spawn.Spawn(engine, images, network, workloads,
                                   self._destroy, virtapi)
         self._rebuild = rebuild.Rebuild(images, workloads, self._power,
@@ -123,9 +126,6 @@ class DockerDriver(driver.ComputeDriver):
         self._rescue = rescue.Rescue(images, workloads, self._power, disks,
                                      self._passwords)
         self._console = output.Output(engine, options.console_output_max_size)
-        self._serial = serial.Serial(
-            engine, CONF.serial_console.proxyclient_address,
-            CONF.serial_console.port_range)
         self._diagnostics = diagnostics.Diagnostics(engine)
         self._procfiles = procfiles.ProcFiles(engine, self._query)
         self._lifecycle = lifecycle.Lifecycle(
@@ -230,7 +230,6 @@ class DockerDriver(driver.ComputeDriver):
                 destroy_disks: bool = True,
                 destroy_secrets: bool = True) -> None:
         self._destroy(instance, _ports(network_info), destroy_disks)
-        self._serial.close(instance)
 
     def cleanup(self, context: nova_context.RequestContext,
                 instance: objects.Instance, network_info: model.NetworkInfo,
@@ -240,7 +239,6 @@ class DockerDriver(driver.ComputeDriver):
                 destroy_secrets: bool = True) -> None:
         ports = _ports(network_info if destroy_vifs else None)
         self._destroy(instance, ports, destroy_disks)
-        self._serial.close(instance)
 
     def rebuild(self, context: nova_context.RequestContext,
                 instance: objects.Instance, image_meta: objects.ImageMeta,

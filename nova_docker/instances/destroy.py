@@ -18,6 +18,7 @@ from nova.compute import task_states
 from nova.network import model
 
 from nova import objects
+from nova_docker.console import serial
 from nova_docker import errors
 from nova_docker.instances import configdrive
 from nova_docker.instances import power
@@ -34,17 +35,20 @@ class Destroy:
     :param disks: lets go of a rescued server's root disk
     :param stops: stops those whose disk stays
     :param drives: removes config drives
+    :param consoles: hangs up on who looks
     """
 
     def __init__(self, network: connection.Connection,
                  workloads: workload.Workload, disks: rootdisk.RootDisk,
                  stops: power.Power,
-                 drives: configdrive.ConfigDrive) -> None:
+                 drives: configdrive.ConfigDrive,
+                 consoles: serial.Serial) -> None:
         self._network = network
         self._workloads = workloads
         self._disks = disks
         self._stops = stops
         self._drives = drives
+        self._consoles = consoles
 
     def __call__(self, instance: objects.Instance,
                  network_info: model.NetworkInfo,
@@ -68,7 +72,9 @@ class Destroy:
             lambda: self._disks.unmount(instance),
             lambda: self._workloads.discard(instance),
             lambda: self._drives.discard(instance.uuid),
-            lambda: self._network.remove(instance, network_info))
+            lambda: self._network.remove(instance, network_info),
+            # Not before the workload is gone: none is opened after it.
+            lambda: self._consoles.close(instance))
 
     def _stop(self, instance: objects.Instance) -> None:
         try:

@@ -28,6 +28,7 @@ import fixtures
 from nova import objects
 from oslo_serialization import jsonutils
 
+from nova_docker.console import serial
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.instances import configdrive
@@ -150,7 +151,8 @@ class EngineTestCase(base.TestCase):
         return destroy.Destroy(
             self.network, self.make_workloads(engine),
             rootdisk.RootDisk(engine), self.make_power(engine),
-            configdrive.ConfigDrive(engine, self.boxes))
+            configdrive.ConfigDrive(engine, self.boxes),
+            serial.Serial(engine, '127.0.0.1', '21300:21400'))
 
     def make_workloads(self, engine: client.Engine) -> workload.Workload:
         """Return what makes workloads in an engine."""
