@@ -94,6 +94,21 @@ dropped.
 KiB of console output that one request (``openstack console log show``)
 returns at most, counted from the end.
 """),
+    cfg.StrOpt(
+        'mounts_path', default='$state_path/mounts',
+        help="""
+The directory below which Manila's shares are mounted for the instances of this
+host. nova-compute's user must be able to make directories in it, and the
+engine must see it at the same path.
+"""),
+    cfg.StrOpt(
+        'nfs_mount_options',
+        help='Options with which shares of NFS are mounted, separated by '
+             'commas. ``nosuid`` and ``nodev`` always come last.'),
+    cfg.StrOpt(
+        'ceph_mount_options',
+        help='Options with which shares of CephFS are mounted, separated by '
+             'commas. ``nosuid`` and ``nodev`` always come last.'),
     cfg.IntOpt(
         'image_max_size', default=100, min=1,
         help="""

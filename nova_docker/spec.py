@@ -123,7 +123,8 @@ def sandbox(instance: objects.Instance, image: str,
 def workload(instance: objects.Instance, image: str, host: Host, *,
              flavor: objects.Flavor | None = None,
              asked: settings.Workload | None = None,
-             binds: Sequence[str] = ()) -> Document:
+             binds: Sequence[str] = (),
+             mounts: Sequence[Document] = ()) -> Document:
     """Return the create arguments of an instance's workload.
 
     :param image: the engine image to run
@@ -131,6 +132,7 @@ def workload(instance: objects.Instance, image: str, host: Host, *,
     :param asked: what image and tenant ask for, if not what the instance
         says: a rescue image has its own properties
     :param binds: further mounts, as ``source:target:options``
+    :param mounts: further ones, as documents of the engine's
     :raises BadSetting: naming the key that can't be used
     """
     flavor = flavor or instance.flavor
@@ -156,6 +158,7 @@ def workload(instance: objects.Instance, image: str, host: Host, *,
                 'max-size': f'{host.log_size * units.Ki // 2}k',
                 'max-file': '2'}},
             'Binds': [*_binds(host), *binds],
+            'Mounts': list(mounts),
             **limits(flavor),
             **cpuset.config(instance, flavor, host.cpus),
             **_disk(flavor, host),

@@ -32,6 +32,7 @@ from nova_docker.instances import injection
 from nova_docker.instances import keys
 from nova_docker import names
 from nova_docker import spec
+from nova_docker.volumes import propagate
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Workload:
     :param injected: writes the key pair
     :param files: writes the files that the user gives
     :param drives: makes config drives
+    :param points: has what is mounted into it
     :param tag: tells the metadata of devices with a tag
     :param host: returns the facts that the create arguments depend on
     """
@@ -57,12 +59,14 @@ class Workload:
     def __init__(self, engine: client.Engine, injected: keys.Keys,
                  files: injection.Injection,
                  drives: configdrive.ConfigDrive,
+                 points: propagate.Propagation,
                  tag: Callable[[objects.Instance], None],
                  host: Callable[[], spec.Host]) -> None:
         self._engine = engine
         self._keys = injected
         self._files = files
         self._drives = drives
+        self._points = points
         self._tag = tag
         self._host = host
 
@@ -90,7 +94,8 @@ class Workload:
         name = names.workload(instance.uuid)
         drive = self._drives.create(instance)
         self._engine.create(name, self.body(
-            instance, image, binds=[*binds, *drive], **options))
+            instance, image, binds=[*binds, *drive],
+            mounts=self._points.create(instance.uuid), **options))
         command.check(self._engine, name)
         self._keys.inject(instance)
         self._files.write(instance, details.files)

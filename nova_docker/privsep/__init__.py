@@ -63,3 +63,14 @@ proc_pctxt = priv_context.PrivContext(
 # kernel most of their time, and instances come eight at a time and more.
 cfg.CONF.set_default(
     'thread_pool_size', 8, group='docker_network_privileged')
+
+# SYS_ADMIN mounts, DAC_READ_SEARCH looks into what is nova-compute's alone.
+mount_pctxt = priv_context.PrivContext(
+    'nova_docker.privsep',
+    cfg_section='docker_mount_privileged',
+    pypath=__name__ + '.mount_pctxt',
+    capabilities=[
+        capabilities.CAP_SYS_ADMIN,
+        capabilities.CAP_DAC_READ_SEARCH,
+    ],
+)

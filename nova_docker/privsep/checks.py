@@ -12,12 +12,25 @@
 
 """What privileged functions accept: checked where the privilege is."""
 
+from collections.abc import Sequence
+import os
 import re
 
 # A letter triple by kind, then the first 11 characters of a port's UUID.
 _HOST_END = re.compile(r'tap[0-9a-f-]{11}')
 _INSIDE_END = re.compile(r'ndk[0-9a-f-]{11}')
 _HYBRID_BRIDGE = re.compile(r'qbr[0-9a-f-]{11}')
+
+_UUID = r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+#: What may be mounted in an instance's own directory, and nothing above it.
+_MOUNT_POINT = re.compile(
+    rf'/.+/{_UUID}/(volumes|shares)/[A-Za-z0-9][A-Za-z0-9._-]*')
+_FILE_SYSTEMS = frozenset({'ceph', 'ext4', 'nfs'})
+_OPTION = re.compile(r'[A-Za-z0-9_.-]+(=[A-Za-z0-9_.:/+=@-]+)?')
+#: They make something else of a mount than a new one.
+_OTHER_ACTS = frozenset({
+    'bind', 'rbind', 'move', 'remount', 'shared', 'rshared', 'slave',
+    'rslave', 'private', 'rprivate', 'unbindable', 'runbindable'})
 
 # What LXCFS has a view of, in /proc.
 _PROC_FILES = frozenset({'cpuinfo', 'diskstats', 'loadavg', 'meminfo',
@@ -57,3 +70,30 @@ def _matching(pattern: re.Pattern[str], name: str) -> str:
     if not isinstance(name, str) or not pattern.fullmatch(name):
         raise ValueError(f'not a network device of an instance: {name!r}')
     return name
+
+
+def plain_path(path: str) -> str:
+    """Return an absolute path if no link and no dots are in it."""
+    if not path.startswith('/') or os.path.realpath(path) != path:
+        raise ValueError(f'not a plain path: {path!r}')
+    return path
+
+
+def mount_point(path: str) -> str:
+    """Return the path if it can be a mount point of an instance."""
+    if not _MOUNT_POINT.fullmatch(plain_path(path)):
+        raise ValueError(f'not a mount point of an instance: {path!r}')
+    return path
+
+
+def file_system(fstype: str, source: str, options: Sequence[str]) -> None:
+    """Raise unless it is a new mount of a kind that instances get."""
+    if fstype not in _FILE_SYSTEMS:
+        raise ValueError(f'not a file system for an instance: {fstype!r}')
+    if not source or source.startswith('-'):
+        raise ValueError(f'not a source of a file system: {source!r}')
+    for option in options:
+        if not _OPTION.fullmatch(option) or option in _OTHER_ACTS:
+            # It may be a password.
+            raise ValueError('not an option of a new mount: '
+                             f'{option.partition("=")[0]!r}')

@@ -1,0 +1,85 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Privileged acts on the mounts that appear in instances."""
+
+from collections.abc import Sequence
+import ctypes
+import os
+
+from oslo_concurrency import processutils
+
+from nova_docker import privsep
+from nova_docker.privsep import checks
+from nova_docker.privsep import mounttable
+
+_MS_BIND = 0x1000
+_MS_SHARED = 0x100000
+_MNT_DETACH = 0x2
+_UMOUNT_NOFOLLOW = 0x8
+
+#: Whatever else is asked for, as the last options win: what comes from
+#: outside may neither raise privileges nor bring devices.
+_ALWAYS = ('nosuid', 'nodev')
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@privsep.mount_pctxt.entrypoint
+def share(directory: str) -> None:
+    """Make a directory a mount whose mounts appear where it is bound to.
+
+    Can be run again.
+    """
+    checks.plain_path(directory)
+    if mounttable.find(directory) is None:
+        _mount(directory, directory, _MS_BIND)
+    _mount(None, directory, _MS_SHARED)
+
+
+@privsep.mount_pctxt.entrypoint
+def attach(fstype: str, source: str, point: str,
+           options: Sequence[str]) -> None:
+    """Mount a file system at an instance's mount point.
+
+    :param source: a device, or a server and a path on it
+    :raises ProcessExecutionError: with the words of mount(8), which knows
+        how each kind of server is asked
+    """
+    checks.mount_point(point)
+    checks.file_system(fstype, source, options)
+    processutils.execute(
+        'mount', '-t', fstype, '-o', ','.join([*options, *_ALWAYS]),
+        '--', source, point)
+
+
+@privsep.mount_pctxt.entrypoint
+def detach(point: str, lazy: bool = False) -> None:
+    """Unmount what is mounted last at an instance's mount point.
+
+    :param lazy: also if it is in use; it goes when that ends
+    :raises OSError: if it is in use
+    """
+    checks.mount_point(point)
+    _check(_libc.umount2(os.fsencode(point), _UMOUNT_NOFOLLOW
+                         | (_MNT_DETACH if lazy else 0)), point)
+
+
+def _mount(source: str | None, point: str, flags: int) -> None:
+    _check(_libc.mount(source and os.fsencode(source), os.fsencode(point),
+                       None, ctypes.c_ulong(flags), None), point)
+
+
+def _check(result: int, point: str) -> None:
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), point)

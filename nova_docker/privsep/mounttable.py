@@ -1,0 +1,59 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What is mounted, as this process sees it."""
+
+from collections.abc import Iterator
+import dataclasses
+import pathlib
+import re
+
+_TABLE = pathlib.Path('/proc/self/mountinfo')
+#: White space and backslashes are written so.
+_ESCAPED = re.compile(r'\\([0-7]{3})')
+
+
+@dataclasses.dataclass(frozen=True)
+class Mount:
+    """A mount point.
+
+    :param shared: mounts below it appear wherever it is bound to as well
+    """
+
+    point: str
+    shared: bool
+
+
+def mounts() -> Iterator[Mount]:
+    """Yield every mount, the last mounted last.
+
+    No file system is touched: that of a server that is away would hang.
+    """
+    for line in _TABLE.read_text().splitlines():
+        # https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo
+        before, _separator, _after = line.partition(' - ')
+        fields = before.split(' ')
+        yield Mount(
+            _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[4]),
+            any(field.startswith('shared:') for field in fields[6:]))
+
+
+def find(point: str) -> Mount | None:
+    """Return what is mounted at a path; the uppermost if more is."""
+    found = [mount for mount in mounts() if mount.point == point]
+    return found[-1] if found else None
+
+
+def below(directory: str) -> list[str]:
+    """Return the mount points below a directory, the last mounted first."""
+    return [mount.point for mount in mounts()
+            if mount.point.startswith(f'{directory}/')][::-1]
