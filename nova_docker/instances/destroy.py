@@ -25,6 +25,7 @@ from nova_docker.instances import power
 from nova_docker.instances import rootdisk
 from nova_docker.instances import workload
 from nova_docker.network import connection
+from nova_docker.volumes import propagate
 
 
 class Destroy:
@@ -35,6 +36,7 @@ class Destroy:
     :param disks: lets go of a rescued server's root disk
     :param stops: stops those whose disk stays
     :param drives: removes config drives
+    :param points: removes what is mounted into instances
     :param consoles: hangs up on who looks
     """
 
@@ -42,12 +44,14 @@ class Destroy:
                  workloads: workload.Workload, disks: rootdisk.RootDisk,
                  stops: power.Power,
                  drives: configdrive.ConfigDrive,
+                 points: propagate.Propagation,
                  consoles: serial.Serial) -> None:
         self._network = network
         self._workloads = workloads
         self._disks = disks
         self._stops = stops
         self._drives = drives
+        self._points = points
         self._consoles = consoles
 
     def __call__(self, instance: objects.Instance,
@@ -72,6 +76,7 @@ class Destroy:
             lambda: self._disks.unmount(instance),
             lambda: self._workloads.discard(instance),
             lambda: self._drives.discard(instance.uuid),
+            lambda: self._points.remove(instance.uuid),
             lambda: self._network.remove(instance, network_info),
             # Not before the workload is gone: none is opened after it.
             lambda: self._consoles.close(instance))

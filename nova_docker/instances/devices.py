@@ -14,6 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Sequence
+
 from nova import context as nova_context
 from nova import objects
 
@@ -24,17 +27,44 @@ def tag(instance: objects.Instance) -> None:
     The metadata service shows it, and the config drive. It is saved here
     where there is any: a container asks for it before Nova would save it.
     """
-    instance.device_metadata = _tagged(instance)
-    if instance.device_metadata is not None:
+    _tell(instance, [*_tagged(instance), *_shares(instance)])
+
+
+def share(instance: objects.Instance,
+          shares: Iterable[objects.ShareMapping]) -> None:
+    """Give an instance the metadata of the shares that it starts with."""
+    before = _shares(instance)
+    now = [objects.ShareMetadata(share_id=each.share_id, tag=each.tag)
+           for each in shares]
+    if before or now:
+        others = [device for device in _devices(instance)
+                  if not isinstance(device, objects.ShareMetadata)]
+        _tell(instance, [*others, *now])
+
+
+def _tell(instance: objects.Instance,
+          devices: Sequence[objects.DeviceMetadata]) -> None:
+    instance.device_metadata = (
+        objects.InstanceDeviceMetadata(devices=devices) if devices else None)
+    if devices:
         instance.save()
 
 
+def _devices(instance: objects.Instance) -> list[objects.DeviceMetadata]:
+    known = instance.device_metadata
+    return list(known.devices) if known else []
+
+
+def _shares(instance: objects.Instance) -> list[objects.ShareMetadata]:
+    return [device for device in _devices(instance)
+            if isinstance(device, objects.ShareMetadata)]
+
+
 def _tagged(instance: objects.Instance
-            ) -> objects.InstanceDeviceMetadata | None:
-    """Return the tagged devices; they are on no bus, so they have none."""
+            ) -> list[objects.NetworkInterfaceMetadata]:
+    """Return the tagged ports; they are on no bus, so they have none."""
     ports = objects.VirtualInterfaceList.get_by_instance_uuid(
         nova_context.get_admin_context(), instance.uuid)
-    devices = [
+    return [
         objects.NetworkInterfaceMetadata(mac=port.address, tags=[port.tag])
         for port in ports if 'tag' in port and port.tag]
-    return objects.InstanceDeviceMetadata(devices=devices) if devices else None

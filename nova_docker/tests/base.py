@@ -57,8 +57,8 @@ def make_instance(flavor: objects.Flavor | None = None,
         'display_name': 'server', 'project_id': 'project', 'user_id': 'user',
         'image_ref': str(uuid.uuid4()), 'key_data': None, 'key_name': None,
         'metadata': {}, 'system_metadata': {}, 'launched_at': None,
-        'config_drive': '', 'trusted_certs': None, 'task_state': None,
-        'migration_context': None, 'numa_topology': None,
+        'config_drive': '', 'trusted_certs': None, 'device_metadata': None,
+        'task_state': None, 'migration_context': None, 'numa_topology': None,
         'flavor': flavor or make_flavor(), **fields})
     instance.info_cache = objects.InstanceInfoCache(
         instance_uuid=instance.uuid, network_info=model.NetworkInfo())

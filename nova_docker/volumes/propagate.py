@@ -73,8 +73,11 @@ class Propagation:
     def create(self, uuid: str) -> list[dict[str, Any]]:
         """Make an instance's directories; they may be there.
 
+        The root too, where a host was rebooted or nobody has prepared it.
+
         :returns: the workload's mounts, as the engine's API has them
         """
+        self.prepare()
         for kind in Kind:
             os.makedirs(self._directory(uuid, kind), exist_ok=True)
         return [{

@@ -27,6 +27,7 @@ import json
 import os
 import pathlib
 import platform
+import subprocess
 import tarfile
 import tempfile
 from typing import Any
@@ -220,12 +221,17 @@ class Suite(fixtures.Fixture):
         self.useFixture(fixtures.MonkeyPatch(
             'nova.tests.unit.utils.get_test_network_info', network_info))
         for context in (privsep.network_pctxt, privsep.proc_pctxt,
+                        privsep.mount_pctxt,
                         privsep.storage_pctxt, os_vif_privsep.vif_plug):
             # This process is root's and does what the daemons would.
             self.useFixture(fixtures.MockPatchObject(
                 context, 'client_mode', False))
         self._flags(url=engine_url(), group='docker')
-        self._flags(state_path=self.useFixture(fixtures.TempDir()).path)
+        state_path = self.useFixture(fixtures.TempDir()).path
+        self._flags(state_path=state_path)
+        self.addCleanup(
+            subprocess.run, ['umount', '--recursive', f'{state_path}/mounts'],
+            check=False, capture_output=True)
         os_vif.initialize()
         self._flags(ovsdb_connection=self._host.switch.connection,
                     group='os_vif_ovs')

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import io
 import os
 import pathlib
+import subprocess
 import tarfile
 from typing import Any
 from unittest import mock
@@ -28,6 +29,7 @@ import fixtures
 from nova import objects
 from oslo_serialization import jsonutils
 
+from nova_docker.conf import CONF
 from nova_docker.console import serial
 from nova_docker.engine import client
 from nova_docker import errors
@@ -43,9 +45,11 @@ from nova_docker import names
 from nova_docker.network import connection
 from nova_docker.network import sandbox
 from nova_docker.network import wiring
+from nova_docker import privsep
 from nova_docker import resources
 from nova_docker import spec
 from nova_docker.tests import base
+from nova_docker.volumes import propagate
 
 _BUSYBOX = pathlib.Path('/bin/busybox')
 #: The busybox programs that the tests' images have.
@@ -136,7 +140,18 @@ class EngineTestCase(base.TestCase):
         self.drives = configdrive.ConfigDrive(self.engine, self.boxes)
         # Tags of devices are in Nova's database, and there is none.
         self.tag: mock.Mock = mock.create_autospec(devices.tag)
+        self.points = self.make_points()
         self.workloads = self.make_workloads(self.engine)
+
+    def make_points(self) -> propagate.Propagation:
+        """Return where file systems are mounted into workloads."""
+        # This process is root's and does what the daemon would.
+        self.useFixture(fixtures.MockPatchObject(
+            privsep.mount_pctxt, 'client_mode', False))
+        root = CONF.docker.mounts_path
+        self.addCleanup(subprocess.run, ['umount', '--recursive', root],
+                        check=False, capture_output=True)
+        return propagate.Propagation(root)
 
     def make_power(self, engine: client.Engine | None = None) -> power.Power:
         """Return what starts and stops workloads."""
@@ -151,14 +166,15 @@ class EngineTestCase(base.TestCase):
         return destroy.Destroy(
             self.network, self.make_workloads(engine),
             rootdisk.RootDisk(engine), self.make_power(engine),
-            configdrive.ConfigDrive(engine, self.boxes),
+            configdrive.ConfigDrive(engine, self.boxes), self.points,
             serial.Serial(engine, '127.0.0.1', '21300:21400'))
 
     def make_workloads(self, engine: client.Engine) -> workload.Workload:
         """Return what makes workloads in an engine."""
         return workload.Workload(
             engine, keys.Keys(engine), injection.Injection(engine),
-            configdrive.ConfigDrive(engine, self.boxes), self.tag, self.host)
+            configdrive.ConfigDrive(engine, self.boxes), self.points,
+            self.tag, self.host)
 
     def make_image(self, *entries: Entry,
                    changes: Sequence[str] = ('CMD ["/bin/sh"]',)) -> str:

@@ -38,12 +38,14 @@ _METHODS = {
     'supports_image_type_raw': ('spawn',),
     'supports_migrate_to_same_host': ('migrate_disk_and_power_off',
                                       'finish_migration'),
+    'supports_mem_backing_file': ('mount_share', 'umount_share'),
     'supports_multiattach': ('attach_volume',),
     'supports_remote_managed_ports': ('plug_vifs',),
     'supports_tagged_attach_interface': ('attach_interface',),
     'supports_tagged_attach_volume': ('attach_volume',),
     'supports_extend_volume': ('extend_volume',),
     'supports_trusted_certs': ('spawn',),
+    'supports_virtio_fs': ('mount_share', 'umount_share'),
 }
 
 

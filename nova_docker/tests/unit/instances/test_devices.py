@@ -50,6 +50,23 @@ class DevicesTestCase(base.TestCase):
                      {'address': 'fa:16:3e:00:00:04'}))
         self.save.assert_called_once_with(self.instance)
 
+    def test_shares(self) -> None:
+        """They come with a start, and stay when a port is attached."""
+        uuid = self.instance.uuid
+        devices.share(self.instance, [objects.ShareMapping(
+            share_id=uuid, tag='data', instance_uuid=uuid)])
+        self.useFixture(fixtures.MockPatchObject(
+            objects.VirtualInterfaceList, 'get_by_instance_uuid',
+            autospec=True, return_value=objects.VirtualInterfaceList(
+                objects=[objects.VirtualInterface(
+                    address='fa:16:3e:00:00:01', tag='web')])))
+        devices.tag(self.instance)
+        [port, share] = self.instance.device_metadata.devices
+        self.assertEqual((['web'], uuid, 'data'),
+                         (port.tags, share.share_id, share.tag))
+        devices.share(self.instance, [])
+        self.assertEqual([port], self.instance.device_metadata.devices)
+
     def test_nothing_to_tell(self) -> None:
         """What was there before is gone, and Nova saves that."""
         self.instance.device_metadata = objects.InstanceDeviceMetadata(

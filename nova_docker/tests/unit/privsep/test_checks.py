@@ -44,6 +44,29 @@ class ChecksTestCase(unittest.TestCase):
         self.assert_refuses(checks.inside_end, 'eth0', 'tap0f8fad5b-d9')
         self.assert_refuses(checks.hybrid_bridge, 'br-int', 'docker0')
 
+    def test_mount_points(self) -> None:
+        directory = '/nonexistent/b6a0ac3e-2e6b-4a0a-9b52-6b8b52d9c7c0'
+        for path in ('shares/data', 'volumes/sdb', 'shares/a.b-c_d'):
+            self.assertEqual(f'{directory}/{path}',
+                             checks.mount_point(f'{directory}/{path}'))
+        self.assert_refuses(
+            checks.mount_point, '/etc', '/', 'shares/data', directory,
+            f'{directory}/shares', f'{directory}/shares/', '',
+            f'{directory}/shares/a/b', f'{directory}/shares/..',
+            f'{directory}/shares/../../etc', f'{directory}/other/data',
+            f'/proc/self{directory}/shares/data')
+
+    def test_file_systems(self) -> None:
+        for each in (('nfs', 'server:/data', ['vers=4.2', 'hard']),
+                     ('ceph', '10.0.0.1:6789:/x', ['secret=c2VjcmV0==']),
+                     ('ext4', '/dev/sdb', [])):
+            checks.file_system(*each)
+        for each in (('proc', 'proc', []), ('nfs', '', []),
+                     ('nfs', '--bind', []), ('ext4', '/etc', ['bind']),
+                     ('ext4', '/etc', ['ro,rbind']), ('nfs', 'a:/', ['']),
+                     ('nfs', 'a:/', ['remount']), ('nfs', 'a:/', ['x y'])):
+            self.assertRaises(ValueError, checks.file_system, *each)
+
     def test_process(self) -> None:
         self.assertEqual(2, checks.process(2))
         self.assert_refuses(checks.process, 1, 0, -5, True, '2', None, 2.0,

@@ -39,7 +39,8 @@ PACKAGES = ('sudo', 'iproute2', 'ethtool', 'zstd')
 SCHEMAS = ('nova_api', 'nova_cell0', 'nova')
 PRIVSEP_CONTEXTS = ('nova_sys_admin', 'privsep_osbrick',
                     'vif_plug_ovs_privileged', 'docker_network_privileged',
-                    'docker_storage_privileged', 'docker_proc_privileged')
+                    'docker_storage_privileged', 'docker_proc_privileged',
+                    'docker_mount_privileged')
 FILTERS = ('ComputeFilter', 'ComputeCapabilitiesFilter',
            'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
            'ServerGroupAffinityFilter', 'SameHostFilter',
