@@ -109,34 +109,38 @@ class Line:
         return b''
 
     def _attach(self) -> bytes:
-        before = self._run
-        # A paused one can be attached to when it goes on.
-        with contextlib.suppress(errors.EngineConflict):
+        run, since = self._run, self._left
+        try:
             self._attachment = self._engine.attach(self._name)
+        except errors.EngineConflict:
+            # A paused one can be attached to when it goes on.
+            self._look()
+        else:
             self._attached = self._clock()
-        self._look()
-        if self._run == before:
+            self._note(self._attachment.container)
+        if self._run == run:
             return self.read()
-        since = self._left if self._run[0] == before[0] else 0
+        return self._missed(since if self._run[0] == run[0] else 0)
+
+    def _missed(self, since: float) -> bytes:
+        """Return what a workload wrote before it was attached to."""
+        log = output.tail(self._engine, self._name, LINES, SCREEN, since)
+        # What has come by the attachment may be in the log as well.
         written = self._received()
-        # What came by the attachment may be in the log by now as well.
-        missed = without(output.tail(
-            self._engine, self._name, LINES, SCREEN, since), written)
-        return again(self._seen(missed)) + self._seen(written)
+        return again(self._seen(without(log, written))) + self._seen(written)
 
     def _look(self) -> None:
         container = self._engine.container(self._name)
-        if self._is_another(container['Id']):
+        attached = self._attachment and self._attachment.container['Id']
+        if attached and attached != container['Id']:
             self._detach()
-            return
-        state = container['State']
-        self._run = container['Id'], state['StartedAt']
-        self._is_running = state['Running']
-        self._has_terminal = container['Config']['Tty']
+        else:
+            self._note(container)
 
-    def _is_another(self, container_id: str) -> bool:
-        return (self._attachment is not None and
-                self._attachment.container_id != container_id)
+    def _note(self, container: client.Document) -> None:
+        self._run = container['Id'], container['State']['StartedAt']
+        self._is_running = container['State']['Running']
+        self._has_terminal = container['Config']['Tty']
 
     def _detach(self) -> None:
         self.close()

@@ -292,8 +292,7 @@ class Engine:
                     'detachKeys': _DETACH_KEYS},
             headers={'Connection': 'Upgrade', 'Upgrade': 'tcp'})
         client._raise_for_status(answer)
-        return streams.Attachment(answer, container['Id'],
-                                  container['Config']['Tty'])
+        return streams.Attachment(answer, container)
 
     @failures.checked
     def read_archive(self, name: str, path: str) -> bytes:

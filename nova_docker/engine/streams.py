@@ -78,14 +78,14 @@ class Attachment:
     It ends with the container's run. Nothing of it blocks.
 
     :param answer: the engine's, which switched protocols
-    :param container_id: of the container, whose name another may take
-    :param has_terminal: else there is stdout and stderr, in frames
+    :param container: inspected just before. Without a terminal there are
+        frames, of stdout and stderr.
     """
 
-    def __init__(self, answer: requests.Response, container_id: str,
-                 has_terminal: bool) -> None:
-        self.container_id = container_id
-        self._frames = None if has_terminal else Frames()
+    def __init__(self, answer: requests.Response,
+                 container: dict[str, Any]) -> None:
+        self.container = container
+        self._frames = None if container['Config']['Tty'] else Frames()
         with contextlib.closing(answer):
             connection = answer.raw.connection.sock
             connection.setblocking(False)
