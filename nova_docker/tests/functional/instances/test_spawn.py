@@ -310,8 +310,9 @@ class DestroyTestCase(SpawnTestCase):
         image = self.make_image(changes=['CMD ["/bin/sh"]', 'VOLUME /data'])
         instance = self.make_instance()
         self.spawn(instance, image)
-        volume = self.engine.container(names.workload(instance.uuid))[
-            'Mounts'][0]['Source']
+        [volume] = [each['Source'] for each in self.engine.container(
+            names.workload(instance.uuid))['Mounts']
+            if each['Type'] == 'volume']
         self.undo(instance, self.ports)
         with self.assertRaises(FileNotFoundError), open(volume):
             pass
