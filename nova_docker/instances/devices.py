@@ -27,7 +27,9 @@ def tag(instance: objects.Instance) -> None:
     The metadata service shows it, and the config drive. It is saved here
     where there is any: a container asks for it before Nova would save it.
     """
-    _tell(instance, [*_tagged(instance), *_shares(instance)])
+    others = [device for device in _devices(instance)
+              if not isinstance(device, objects.NetworkInterfaceMetadata)]
+    _tell(instance, [*_tagged(instance), *others])
 
 
 def share(instance: objects.Instance,
