@@ -116,12 +116,17 @@ class Traces:
         for volume in volumes(self.uuid):
             yield f'volume {volume}'
         # A namespace that is still held is a mount too.
-        for mount in _mounts(self.containers | self.namespaces):
+        for mount in _mounts(
+                self.containers | self.namespaces | {self.uuid}):
             yield f'mount {mount}'
 
     def _on_host(self) -> Iterator[str]:
         for name in switch_ports(self.uuid):
             yield f'Open vSwitch port {name}'
+        directory = (clouds.home() / 'data' / 'nova-compute' / 'mounts'
+                     / self.uuid)
+        if directory.exists():
+            yield f'directory {directory}'
         present = links()
         for port in self.ports:
             for link in present:
