@@ -126,17 +126,6 @@ class InterfaceTestCase(base.CloudTestCase):
         for address in ('10.94.0.20/24', '10.94.0.21/24', 'fd00:94::20/64'):
             self.assertIn(address, found)
 
-    def test_without_port_security(self) -> None:
-        """Then a server may use an address that Neutron did not give it."""
-        port = self.make.port(self.network, port_security_enabled=False,
-                              security_groups=[])
-        self._attach_port(port)
-        self.guest.run('ip address add 10.91.0.77/24 dev eth1; '
-                       'ip route add 10.91.0.0/24 dev eth1 src 10.91.0.77 '
-                       'metric 1 || true')
-        peer = self.peer.addresses()[0]
-        self.guest.run(f'ping -c 1 -W 20 -I 10.91.0.77 {peer}')
-
     def test_a_trunk_is_refused(self) -> None:
         port = self.make.port(self.network)
         self.make.trunk(port)
@@ -163,6 +152,24 @@ class InterfaceTestCase(base.CloudTestCase):
         short.wait_for('ACTIVE')
         self.assertEqual(2, len(host.switch_ports(short.id)))
         self.make.delete(short)
+
+
+class PortSecurityTestCase(base.CloudTestCase):
+    def test_off(self) -> None:
+        """Then a server may use an address that Neutron did not give it."""
+        network = self.make.network('10.95.0.0/24', gateway_ip=None)
+        peer = self.make.server(network=network)
+        port = self.make.port(network, port_security_enabled=False,
+                              security_groups=[])
+        server = self.make.server('ssh', self.make.flavor(
+            {'docker:cap_add': 'NET_ADMIN'}))
+        clouds.connection('demo').compute.create_server_interface(
+            server.id, port_id=port)
+        clouds.wait_until(lambda: len(server.addresses()) == 2,
+                          'it is attached')
+        guest = self.make.login(server)
+        guest.run('ip address add 10.95.0.77/24 dev eth1')
+        guest.run(f'ping -c 1 -W 20 -I 10.95.0.77 {peer.addresses()[0]}')
 
 
 class NamesTestCase(base.CloudTestCase):
