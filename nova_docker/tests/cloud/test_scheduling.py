@@ -106,7 +106,10 @@ class DisabledTestCase(SchedulingTestCase):
         booted = self.make.server()
         self.addCleanup(services.set_schedulable, True)
         services.set_schedulable(False)
-        self.assert_no_host(self.make.server(wait=()))
+        # The zone that every server goes to has no other host.
+        self.assertRaisesRegex(
+            exceptions.BadRequestException, 'zone is not available',
+            self.make.server, wait=())
         # What is there already goes on.
         booted.stop()
         booted.start()
