@@ -29,6 +29,7 @@ from typing import Any
 from typing import TypeAlias
 
 import docker
+import tenacity
 
 from nova_docker.engine import failures
 from nova_docker.engine import streams
@@ -47,6 +48,14 @@ _DIRECTORY = 0x80000000
 #: What no one types, since it is in no UTF-8 text: by default Control-P and
 #: Control-Q would detach, and the first be held back until the next key.
 _DETACH_KEYS = b','.join([b'\xff'] * 8)
+
+
+#: On a busy host the kernel may need longer to freeze a control group of
+#: version 1 than the OCI runtime waits; it then thaws what it has frozen.
+_patiently = tenacity.retry(
+    retry=tenacity.retry_if_exception(failures.may_pass),
+    stop=tenacity.stop_after_attempt(5),
+    wait=tenacity.wait_exponential(0.1), reraise=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +204,7 @@ class Engine:
     def _kill(self, name: str, signal: str) -> None:
         self._calls.kill(name, signal)
 
+    @_patiently
     @failures.checked
     def pause(self, name: str) -> None:
         """Freeze every process of a container."""

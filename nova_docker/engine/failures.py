@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import functools
+import http
 import http.client
 import json
 from typing import Any
@@ -63,6 +64,16 @@ def checked(call: Callable[..., Any]) -> Callable[..., Any]:
         with classified():
             return call(*args, **kwargs)
     return checked
+
+
+def may_pass(error: BaseException) -> bool:
+    """Tell whether the same call may succeed when it is made again.
+
+    That is the engine's word for what failed below it, and nothing that it
+    found wrong with the call.
+    """
+    return (isinstance(error, errors.EngineError) and
+            error.status == http.HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def reported(answer: requests.Response) -> list[dict[str, Any]]:
