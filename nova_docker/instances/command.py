@@ -52,14 +52,15 @@ def _is_executable(engine: client.Engine, name: str, path: str) -> bool:
     return found.is_file and bool(found.mode & _EXECUTABLE)
 
 
-def exists(engine: client.Engine, name: str, command: str) -> bool:
+def exists(engine: client.Engine, container: client.Document,
+           command: str) -> bool:
     """Tell whether a container has a program.
 
-    :param name: the container
+    :param container: inspected
     :param command: as a shell would take it, a path or a name
     """
-    return any(_is_executable(engine, name, path) for path in
-               _candidates(engine.container(name), command))
+    return any(_is_executable(engine, container['Id'], path)
+               for path in _candidates(container, command))
 
 
 def check(engine: client.Engine, name: str) -> None:
@@ -68,8 +69,8 @@ def check(engine: client.Engine, name: str) -> None:
     :param name: the container
     :raises EngineBadRequest: with a sentence that names the command
     """
-    command = engine.container(name)['Path']
-    if not exists(engine, name, command):
+    container = engine.container(name)
+    if not exists(engine, container, container['Path']):
         raise errors.EngineBadRequest(
-            f"the command '{command}' does not exist in the image or is not "
-            "executable")
+            f"the command '{container['Path']}' does not exist in the image "
+            "or is not executable")

@@ -39,7 +39,8 @@ class Password:
         :raises InstancePasswordSetFailed: chpasswd refuses it
         """
         name = names.workload(instance.uuid)
-        if not command.exists(self._engine, name, _PROGRAM):
+        if not command.exists(self._engine, self._engine.container(name),
+                              _PROGRAM):
             raise exception.SetAdminPasswdNotSupported(
                 f"The image of server {instance.uuid} has no '{_PROGRAM}', "
                 "so that its password can't be set.")

@@ -69,6 +69,8 @@ def compute(engine_url: str) -> Iterator[None]:
             yield
         finally:
             switch.stop()
+            # The driver's own, which stays when nova-compute ends.
+            processes.run('umount', CONF.docker.mounts_path)
 
 
 def _enter_own_network() -> None:
@@ -82,7 +84,8 @@ def _enter_own_network() -> None:
 def _configure(switch: openvswitch.Switch) -> None:
     helper = pathlib.Path(sys.executable).with_name('privsep-helper')
     command = f'env PYTHONPATH={":".join(sys.path)} {helper}'
-    for section in ('docker_network_privileged', 'vif_plug_ovs_privileged'):
+    for section in ('docker_network_privileged', 'docker_mount_privileged',
+                    'vif_plug_ovs_privileged'):
         CONF.set_override('helper_command', command, section)
     os_vif.initialize()
     CONF.set_override('ovsdb_connection', switch.connection, 'os_vif_ovs')

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import functools
 import itertools
 import logging
+from unittest import mock
 import uuid
 
 import docker
@@ -30,6 +31,7 @@ from benchmarks import figures
 from benchmarks import host
 from nova_docker import driver
 from nova_docker.engine import client
+from nova_docker.instances import devices
 from nova_docker import names
 from nova_docker.tests import base
 from nova_docker.tests.functional import base as images
@@ -50,7 +52,9 @@ class Driver:
     """
 
     def __init__(self, engine_url: str) -> None:
-        self._driver = driver.DockerDriver(fake.FakeVirtAPI())
+        # It asks Nova's database, and there is none.
+        with mock.patch.object(devices, 'tag', autospec=True):
+            self._driver = driver.DockerDriver(fake.FakeVirtAPI())
         self._driver.init_host('bench')
         self._image = objects.ImageMeta(id=str(uuid.uuid4()))
         self._numbers = itertools.cycle(range(1, 201))
