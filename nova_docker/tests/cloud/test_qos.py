@@ -10,15 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Neutron's bandwidth policies, on what a server sends and receives."""
+"""Neutron's bandwidth policies, on what a server sends.
+
+Neutron's meters for what a server receives match no packet that another port
+of the same host sends, such as the router's: those have no VLAN tag yet.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 from typing import ClassVar
-
-import ddt
 
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
@@ -33,7 +35,6 @@ _SLOW = 5
 _FAST = 2
 
 
-@ddt.ddt
 class BandwidthTestCase(base.CloudTestCase):
     server: ClassVar[servers.Server]
     guest: ClassVar[guests.Guest]
@@ -44,13 +45,13 @@ class BandwidthTestCase(base.CloudTestCase):
         cls.server = cls.shared.server('ssh')
         cls.guest = cls.shared.login(cls.server)
 
-    def _policy(self, direction: str) -> str:
+    def _policy(self) -> str:
         network = clouds.connection('admin').network
         made = network.create_qos_policy(
             name=workbench.new_name(), is_shared=True)
         self.addCleanup(network.delete_qos_policy, made.id)
         network.create_qos_bandwidth_limit_rule(
-            made.id, max_kbps=_KILOBITS, direction=direction)
+            made.id, max_kbps=_KILOBITS, direction='egress')
         return str(made.id)
 
     def _limit(self, policy: str | None) -> None:
@@ -58,23 +59,18 @@ class BandwidthTestCase(base.CloudTestCase):
         clouds.connection('demo').network.update_port(
             port, qos_policy_id=policy)
 
-    def _seconds(self, direction: str) -> float:
-        """Return how long the server takes to move some data."""
+    def _seconds(self) -> float:
+        """Return how long the server takes to send some data."""
         begun = time.monotonic()
-        if direction == 'egress':
-            self.guest.run(f'head -c {_BYTES} /dev/zero')
-        else:
-            self.guest.run('cat > /dev/null', bytes(_BYTES))
+        self.guest.run(f'head -c {_BYTES} /dev/zero')
         return time.monotonic() - begun
 
-    @ddt.data('egress', 'ingress')
-    def test_a_policy_limits_the_port(self, direction: str) -> None:
-        policy = self._policy(direction)
-        self.assertLess(self._seconds(direction), _FAST)
+    def test_a_policy_limits_the_port(self) -> None:
+        policy = self._policy()
+        self.assertLess(self._seconds(), _FAST)
         self.addCleanup(self._limit, None)
         self._limit(policy)
-        clouds.wait_until(lambda: self._seconds(direction) > _SLOW,
-                          'the policy acts')
+        clouds.wait_until(lambda: self._seconds() > _SLOW, 'the policy acts')
         self._limit(None)
-        clouds.wait_until(lambda: self._seconds(direction) < _FAST,
+        clouds.wait_until(lambda: self._seconds() < _FAST,
                           'it acts no more')
