@@ -92,7 +92,7 @@ class Power:
         if timeout and self._is_shell(container):
             self._engine.signal(name, 'SIGHUP')
         self._engine.stop(name, timeout)
-        self._network.silence(_ports_of(instance))
+        self._network.silence(connection.known_ports(instance))
 
     @staticmethod
     def _is_shell(container: client.Document) -> bool:
@@ -119,12 +119,12 @@ class Power:
         """Freeze the workload's processes; frozen ones stay so."""
         if self._state(instance) != power_state.PAUSED:
             self._engine.pause(names.workload(instance.uuid))
-        self._network.silence(_ports_of(instance))
+        self._network.silence(connection.known_ports(instance))
 
     def unpause(self, instance: objects.Instance) -> None:
         """Thaw the workload's processes; running ones stay so."""
         if self._state(instance) == power_state.PAUSED:
-            self._network.plug(instance, _ports_of(instance))
+            self._network.plug(instance, connection.known_ports(instance))
             self._engine.unpause(names.workload(instance.uuid))
 
     def is_running(self, instance: objects.Instance) -> bool:
@@ -182,8 +182,3 @@ class Power:
     def _state(self, instance: objects.Instance) -> int:
         return query.state_of(
             self._engine.container(names.workload(instance.uuid)))
-
-
-def _ports_of(instance: objects.Instance) -> model.NetworkInfo:
-    """Return the ports as Nova last knew them, which may be none at all."""
-    return instance.get_network_info() or model.NetworkInfo()

@@ -14,11 +14,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import fcntl
+from typing import Any
 from typing import ClassVar
 import unittest
 
 from nova_docker.tests.cloud import clouds
+from nova_docker.tests.cloud import guests
+from nova_docker.tests.cloud import servers
 from nova_docker.tests.cloud import workbench
 
 
@@ -48,3 +52,22 @@ class CloudTestCase(unittest.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.make = workbench.Workbench(self.addCleanup)
+
+
+class ServerTestCase(CloudTestCase):
+    """One server with SSH for a class; every test leaves it running."""
+
+    #: What the server is made with, besides its image.
+    options: ClassVar[Mapping[str, Any]] = {}
+    #: What its root runs before the first test.
+    preparation: ClassVar[str] = 'true'
+
+    server: ClassVar[servers.Server]
+    guest: ClassVar[guests.Guest]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.server = cls.shared.server('ssh', **cls.options)
+        cls.guest = cls.shared.login(cls.server)
+        cls.guest.run(cls.preparation)

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
 
 from openstack import exceptions
 from oslo_utils import units
@@ -22,25 +21,15 @@ import paramiko
 
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
-from nova_docker.tests.cloud import guests
 from nova_docker.tests.cloud import host
-from nova_docker.tests.cloud import servers
 
 _PASSWORD = 'Not-a-secret-1'
 
 
-class ActionsTestCase(base.CloudTestCase):
+class ActionsTestCase(base.ServerTestCase):
     """One server, which every test leaves as it was: running."""
 
-    server: ClassVar[servers.Server]
-    guest: ClassVar[guests.Guest]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.server = cls.shared.server('ssh', 'm1.nano')
-        cls.guest = cls.shared.login(cls.server)
-        cls.guest.run('echo precious > /root/data; sync')
+    preparation = 'echo precious > /root/data; sync'
 
     def setUp(self) -> None:
         super().setUp()

@@ -19,27 +19,18 @@ from typing import ClassVar
 
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
-from nova_docker.tests.cloud import guests
 from nova_docker.tests.cloud import host
-from nova_docker.tests.cloud import servers
 
 _USER_DATA = '#!/bin/sh\necho "what the user wants"\n'
 _METADATA = 'http://169.254.169.254'
 _MEMORY_MB = 64
 
 
-class GuestTestCase(base.CloudTestCase):
+class GuestTestCase(base.ServerTestCase):
     """One server, which no test changes."""
 
-    server: ClassVar[servers.Server]
-    guest: ClassVar[guests.Guest]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.server = cls.shared.server('ssh', user_data=_USER_DATA,
-                                       metadata={'purpose': 'testing'})
-        cls.guest = cls.shared.login(cls.server)
+    options: ClassVar = {'user_data': _USER_DATA,
+                         'metadata': {'purpose': 'testing'}}
 
     def _metadata(self, path: str) -> str:
         return self.guest.run(f'curl -sSf -m 30 {_METADATA}/{path}')

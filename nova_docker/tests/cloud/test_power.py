@@ -15,31 +15,20 @@
 from __future__ import annotations
 
 import datetime
-from typing import ClassVar
 
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
-from nova_docker.tests.cloud import guests
 from nova_docker.tests.cloud import host
-from nova_docker.tests.cloud import servers
 
 #: A service that needs a while to end well, and shows whether it was let.
 _SERVICE = ('trap "echo stopping; sleep 4; echo bye; exit 0" TERM; '
             'echo ready; while :; do sleep 1; done')
 
 
-class PowerTestCase(base.CloudTestCase):
+class PowerTestCase(base.ServerTestCase):
     """One server, which every test leaves as it was: running."""
 
-    server: ClassVar[servers.Server]
-    guest: ClassVar[guests.Guest]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.server = cls.shared.server('ssh')
-        cls.guest = cls.shared.login(cls.server)
-        cls.guest.run('echo precious > /root/data; sync')
+    preparation = 'echo precious > /root/data; sync'
 
     def setUp(self) -> None:
         super().setUp()

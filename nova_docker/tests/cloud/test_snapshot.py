@@ -14,30 +14,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
 
 from openstack import exceptions
 
 from nova_docker import names
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
-from nova_docker.tests.cloud import guests
 from nova_docker.tests.cloud import host
-from nova_docker.tests.cloud import servers
 
 
-class SnapshotTestCase(base.CloudTestCase):
+class SnapshotTestCase(base.ServerTestCase):
     """One server, which every test leaves as it was: running."""
 
-    server: ClassVar[servers.Server]
-    guest: ClassVar[guests.Guest]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.server = cls.shared.server('ssh')
-        cls.guest = cls.shared.login(cls.server)
-        cls.guest.run('echo precious > /root/data')
+    preparation = 'echo precious > /root/data'
 
     def _assert_whole(self, image_id: str) -> None:
         """A server made of the image prints the data; the engine is clean."""
