@@ -87,14 +87,16 @@ class Attachment:
         self.container = container
         self._frames = None if container['Config']['Tty'] else Frames()
         with contextlib.closing(answer):
-            connection = answer.raw.connection.sock
+            # Its HTTP library tells nothing of what is below it.
+            raw: Any = answer.raw
+            connection = raw.connection.sock
             connection.setblocking(False)
             # Of our own, since the answer's goes with the answer.
             self._connection = socket.socket(fileno=os.dup(
                 connection.fileno()))
             self._connection.setblocking(False)
             # What came in one piece with the answer's header.
-            self._ahead: bytes = answer.raw._fp.fp.peek()
+            self._ahead: bytes = raw._fp.fp.peek()
 
     def fileno(self) -> int:
         """Return the file descriptor to poll."""
