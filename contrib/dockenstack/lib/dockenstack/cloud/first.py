@@ -42,8 +42,24 @@ def connect() -> Any:
     return openstack.connect(cloud='demo')
 
 
+def await_compute() -> None:
+    """Wait until Nova has heard from the compute host.
+
+    One that was away for a minute, as after a power cut, is down to Nova
+    until its first report, and no server goes there.
+    """
+    admin = openstack.connect(cloud='admin')
+    deadline = time.monotonic() + SECONDS
+    while not any(service.state == 'up' for service
+                  in admin.compute.services(binary='nova-compute')):
+        if time.monotonic() > deadline:
+            sys.exit(f'Nova has not heard of nova-compute for {SECONDS} s')
+        time.sleep(0.5)
+
+
 def main() -> int:
     request = json.load(sys.stdin)
+    await_compute()
     demo = connect()
     server = demo.compute.find_server(NAME)
     begun = time.monotonic()
