@@ -163,11 +163,11 @@ class PortSecurityTestCase(base.CloudTestCase):
                               security_groups=[])
         server = self.make.server('ssh', self.make.flavor(
             {'docker:cap_add': 'NET_ADMIN'}))
+        guest = self.make.login(server)
         clouds.connection('demo').compute.create_server_interface(
             server.id, port_id=port)
         clouds.wait_until(lambda: len(server.addresses()) == 2,
                           'it is attached')
-        guest = self.make.login(server)
         guest.run('ip address add 10.95.0.77/24 dev eth1')
         guest.run(f'ping -c 1 -W 20 -I 10.95.0.77 {peer.addresses()[0]}')
 
