@@ -98,14 +98,17 @@ def _plain(test: str) -> str:
 
 
 def of_tests(tests: Iterable[dict[str, str]],
-             explanations: Patterns | Names) -> Outcome:
+             explanations: Patterns | Names,
+             listed: Iterable[str] = ()) -> Outcome:
     """Count tests, as subunit_json.py tells them.
 
     A skip that nothing explains is a failure, and so is a test that began
-    and never ended.
+    and never ended, or was listed and never began.
     """
     outcome = Outcome()
+    lost = set(listed)
     for test in tests:
+        lost.discard(test['id'])
         name, status = test['id'], test['status']
         if status in ('success', 'xfail'):
             outcome.passed += 1
@@ -116,6 +119,8 @@ def of_tests(tests: Iterable[dict[str, str]],
                 f'{name} (skipped, and not explained: {test["reason"]})')
         else:
             outcome.failed.append(f'{name} ({status})')
+    outcome.failed += [f'{each} (listed, and not run)'
+                       for each in sorted(lost)]
     if not (outcome.passed or outcome.failed):
         outcome.failed.append('no test ran')
     return outcome

@@ -68,6 +68,14 @@ class OutcomeTestCase(base.BaseTestCase):
             [_test('a.Quick.one', 'inprogress')], self.skips)
         self.assertEqual(['a.Quick.one (inprogress)'], result.failed)
 
+    def test_a_test_that_did_not_begin_fails(self) -> None:
+        """Its worker has died, or knew it by another name."""
+        result = self.outcome.of_tests(
+            [_test('a.Quick.one', 'success')], self.skips,
+            ['a.Quick.one', 'a.Quick.two'])
+        self.assertEqual(['a.Quick.two (listed, and not run)'],
+                         result.failed)
+
     def test_no_test_is_a_failure(self) -> None:
         self.assertEqual(['no test ran'],
                          self.outcome.of_tests([], self.skips).failed)
