@@ -27,7 +27,8 @@ from nova_docker.privsep import overlay
 
 def directory(instance: objects.Instance) -> str:
     """Return where the root disk appears on the host."""
-    return os.path.join(CONF.instances_path, instance.uuid, 'rescue')
+    return os.path.join(os.path.realpath(CONF.instances_path), instance.uuid,
+                        'rescue')
 
 
 class RootDisk:

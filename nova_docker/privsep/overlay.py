@@ -17,6 +17,7 @@ import os
 from oslo_concurrency import processutils
 
 from nova_docker import privsep
+from nova_docker.privsep import checks
 
 
 @privsep.storage_pctxt.entrypoint
@@ -34,13 +35,14 @@ def mount(layer: str, target: str) -> None:
     :raises oslo_concurrency.processutils.ProcessExecutionError: the kernel
         refuses
     """
-    layers, name = os.path.split(layer)
+    layers, name = os.path.split(checks.plain_path(layer))
     with open(os.path.join(layer, 'lower'), encoding='ascii') as file:
         lower = file.read().strip()
     processutils.execute(
         'mount', '-t', 'overlay', '-o',
         f'nodev,index=off,lowerdir={lower},upperdir={name}/diff,'
-        f'workdir={name}/work', f'nova-docker-{name[:12]}', target,
+        f'workdir={name}/work', f'nova-docker-{name[:12]}',
+        checks.plain_path(target),
         cwd=layers,
         # The kernel's newer interface takes but 256 characters at a time.
         env_variables={**os.environ, 'LIBMOUNT_FORCE_MOUNT2': 'always'})
@@ -52,5 +54,5 @@ def unmount(target: str) -> None:
 
     It may be unmounted already.
     """
-    if os.path.ismount(target):
+    if os.path.ismount(checks.plain_path(target)):
         processutils.execute('umount', '--lazy', target)
