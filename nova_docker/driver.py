@@ -418,6 +418,7 @@ class DockerDriver(driver.ComputeDriver):
                          image_meta: objects.ImageMeta,
                          vif: model.VIF) -> None:
         self._network.attach(instance, vif, devices.tag)
+        self._power.quieten(instance, model.NetworkInfo([vif]))
 
     def detach_interface(self, context: nova_context.RequestContext,
                          instance: objects.Instance, vif: model.VIF) -> None:
@@ -426,6 +427,7 @@ class DockerDriver(driver.ComputeDriver):
     def plug_vifs(self, instance: objects.Instance,
                   network_info: model.NetworkInfo) -> None:
         self._network.restore(instance, network_info)
+        self._power.quieten(instance, network_info)
 
     def unplug_vifs(self, instance: objects.Instance,
                     network_info: model.NetworkInfo) -> None:

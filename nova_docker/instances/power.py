@@ -92,6 +92,7 @@ class Power:
         if timeout and self._is_shell(container):
             self._engine.signal(name, 'SIGHUP')
         self._engine.stop(name, timeout)
+        self._network.silence(connection.known_ports(instance))
 
     @staticmethod
     def _is_shell(container: client.Document) -> bool:
@@ -118,10 +119,12 @@ class Power:
         """Freeze the workload's processes; frozen ones stay so."""
         if self._state(instance) != power_state.PAUSED:
             self._engine.pause(names.workload(instance.uuid))
+        self._network.silence(connection.known_ports(instance))
 
     def unpause(self, instance: objects.Instance) -> None:
         """Thaw the workload's processes; running ones stay so."""
         if self._state(instance) == power_state.PAUSED:
+            self._network.plug(instance, connection.known_ports(instance))
             self._engine.unpause(names.workload(instance.uuid))
 
     def is_running(self, instance: objects.Instance) -> bool:
@@ -145,6 +148,16 @@ class Power:
         """Start the workload unless it runs, or is frozen, already."""
         if not self.is_running(instance):
             self.on(instance, network_info)
+
+    def quieten(self, instance: objects.Instance,
+                network_info: model.NetworkInfo) -> None:
+        """Silence ports that were plugged, unless the workload runs."""
+        try:
+            if self._state(instance) == power_state.RUNNING:
+                return
+        except errors.EngineNotFound:
+            return
+        self._network.silence(network_info)
 
     def crash(self, instance: objects.Instance) -> None:
         """Make the main process dump its core, if it has not other plans.

@@ -74,6 +74,14 @@ class Connection:
             for port in network_info:
                 self._wires.plug(instance, port)
 
+    def silence(self, network_info: model.NetworkInfo) -> None:
+        """Let the ports carry nothing until :meth:`plug` is run again.
+
+        The sandbox would answer pings while the workload stands still.
+        """
+        for port in network_info:
+            self._wires.silence(port)
+
     def unplug(self, instance: objects.Instance,
                network_info: model.NetworkInfo) -> None:
         """Take the ports off the switch; can be run again.

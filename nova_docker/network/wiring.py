@@ -68,6 +68,8 @@ class Wiring:
     def plug(self, instance: objects.Instance, vif: model.VIF) -> None:
         """Put a port's host end on the switch, which tells Neutron.
 
+        Ends :meth:`silence`.
+
         :raises UnsupportedVif: we have no wiring for the port's type
         :raises VirtualInterfacePlugException: the switch refused
         """
@@ -81,6 +83,11 @@ class Wiring:
         except Exception as error:
             raise exception.VirtualInterfacePlugException(
                 f'Port {vif["id"]} could not be plugged: {error}') from error
+
+    @staticmethod
+    def silence(vif: model.VIF) -> None:
+        """Let a port carry nothing until it is plugged again."""
+        links.silence(vif_model.host_name(vif))
 
     def unplug(self, instance: objects.Instance, vif: model.VIF) -> None:
         """Take a port off the switch and remove both ends of its link.

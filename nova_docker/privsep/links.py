@@ -32,7 +32,7 @@ def ping() -> None:
 
 @privsep.network_pctxt.entrypoint
 def create_pair(host_name: str, peer_name: str, mac: str, mtu: int) -> bool:
-    """Make both ends of an interface; a pair that is there stays as it is.
+    """Make both ends of an interface; a pair that is there is set up.
 
     :param mac: the inside end's address
     :param mtu: in bytes
@@ -48,7 +48,24 @@ def create_pair(host_name: str, peer_name: str, mac: str, mtu: int) -> bool:
             link = None
         if link is None:
             _add(netlink, host_name, peer_name, mac, mtu)
+        else:
+            netlink.link('set', index=link['index'], state='up')
         return link is None
+
+
+@privsep.network_pctxt.entrypoint
+def silence(host_name: str) -> None:
+    """Set an interface down, until :func:`create_pair` sets it up again.
+
+    The inside end has no carrier then, and keeps its addresses and routes.
+    One that is gone is fine.
+    """
+    checks.host_end(host_name)
+    with pyroute2.IPRoute() as netlink:
+        link = _find(netlink, host_name)
+        if link is not None:
+            _tolerate(errno.ENODEV, netlink.link, 'set', index=link['index'],
+                      state='down')
 
 
 @privsep.network_pctxt.entrypoint

@@ -82,6 +82,22 @@ class PlugTestCase(base.NetworkTestCase):
         self.assertEqual([vif['devname']], self.switch.ports())
         self.assertEqual(index, self.ifindex(vif))
 
+    def test_a_silenced_port_speaks_when_it_is_plugged_again(self) -> None:
+        vif = self.plug()
+        self.wiring.silence(vif)
+        self.assertNotIn('UP', self.flags_of(vif))
+        self.wiring.silence(vif)
+        self.wiring.plug(self.instance, vif)
+        self.assertIn('UP', self.flags_of(vif))
+
+    def test_a_port_that_is_gone_is_silent(self) -> None:
+        self.wiring.silence(ports.make_vif(2))
+
+    def flags_of(self, vif: model.VIF) -> list[str]:
+        """Return what the kernel says of the host end."""
+        output = processes.run('ip', '-json', 'link', 'show', vif['devname'])
+        return list(json.loads(output)[0]['flags'])
+
     def test_plug_restores_lost_switch_port(self) -> None:
         vif = self.plug()
         index = self.ifindex(vif)
