@@ -75,14 +75,23 @@ class Wiring:
         """
         interface = vif_model.describe(vif)
         try:
-            is_new = _create_pair(interface)
-            if self._is_left_over(interface, is_new):
-                self._unplug_switch(instance, vif, interface)
-                _create_pair(interface)
-            self._plug_switch(instance, vif, interface)
+            try:
+                self._plug(instance, vif, interface)
+            except Exception:
+                # The kernel takes the link of a namespace that has ended
+                # when it comes to it, which may be in the midst of this.
+                self._plug(instance, vif, interface)
         except Exception as error:
             raise exception.VirtualInterfacePlugException(
                 f'Port {vif["id"]} could not be plugged: {error}') from error
+
+    def _plug(self, instance: objects.Instance, vif: model.VIF,
+              interface: vif_model.Interface) -> None:
+        is_new = _create_pair(interface)
+        if self._is_left_over(interface, is_new):
+            self._unplug_switch(instance, vif, interface)
+            _create_pair(interface)
+        self._plug_switch(instance, vif, interface)
 
     @staticmethod
     def silence(vif: model.VIF) -> None:
