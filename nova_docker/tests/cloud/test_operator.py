@@ -145,12 +145,17 @@ class EngineTestCase(OperatorTestCase):
             'the host is out of scheduling')
         self.assertIn('Docker Engine',
                       services.compute_service().disabled_reason)
-        self.assertIn('COMPUTE_STATUS_DISABLED', services.host_traits())
+        # Nova writes what Placement has to know after the status.
+        clouds.wait_until(
+            lambda: 'COMPUTE_STATUS_DISABLED' in services.host_traits(),
+            'Placement offers the host to nobody')
         self._revive()
         clouds.wait_until(
             lambda: services.compute_service().status == 'enabled',
             'the host is back in scheduling')
-        self.assertNotIn('COMPUTE_STATUS_DISABLED', services.host_traits())
+        clouds.wait_until(
+            lambda: 'COMPUTE_STATUS_DISABLED' not in services.host_traits(),
+            'Placement offers the host again')
         self._assert_all_start_again()
 
     def test_killed_while_one_boots(self) -> None:
