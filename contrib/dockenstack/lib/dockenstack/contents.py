@@ -18,6 +18,7 @@ import pathlib
 from typing import Any
 
 from dockenstack.images import recipes
+from dockenstack.openstack import cinder
 from dockenstack.openstack import common
 from dockenstack import settings
 from dockenstack.settings import Home
@@ -42,11 +43,12 @@ def with_digest(path: pathlib.Path) -> tuple[str, str]:
 
 
 def provision(home: Home) -> str:
-    """Have flavors, images, networks, key pair and security group."""
+    """Have flavors, images, networks, a key pair, groups, volume types."""
     images = {name: with_digest(path)
               for name, path in recipes.paths(home).items()}
     common.in_cloud(home, 'provision', {
         'images': images, 'private_key': str(home.private_key),
+        'multiattach': cinder.MULTIATTACH,
         'network': {'external_cidr': settings.EXTERNAL_CIDR,
                     'external_gateway': settings.EXTERNAL_GATEWAY,
                     'external_pool': settings.EXTERNAL_POOL,

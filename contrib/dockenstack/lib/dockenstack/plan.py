@@ -42,7 +42,8 @@ from dockenstack.stages import Stage
 PYTHON_PACKAGES = ('python3-venv', 'git', 'ca-certificates')
 HOST_PACKAGES = (*openvswitch.PACKAGES, *database.PACKAGES,
                  *messaging.PACKAGES, *lxcfs.PACKAGES, *common.PACKAGES,
-                 *neutron.PACKAGES, *nova.PACKAGES, *recipes.PACKAGES)
+                 *neutron.PACKAGES, *cinder.PACKAGES, *nova.PACKAGES,
+                 *recipes.PACKAGES)
 
 
 def services(home: Home) -> list[Service]:
@@ -53,7 +54,7 @@ def services(home: Home) -> list[Service]:
         openvswitch.switch(home), lxcfs.service(home), engine.service(home),
         keystone.service(home), glance.service(home),
         placement.service(home), *neutron.services(home),
-        cinder.service(home), *nova.services(home), nova.compute(home),
+        *cinder.services(home), *nova.services(home), nova.compute(home),
         *(fake.services(home) if fake.wanted(home).exists() else [])]
 
 
@@ -84,12 +85,12 @@ class Plan:
             Stage('cinder', self.cinder, ('keystone',)),
             Stage('nova', self.nova, ('keystone',)),
             Stage('compute', self.compute,
-                  ('nova', 'placement', 'neutron', 'glance', 'engine',
-                   'lxcfs')),
+                  ('nova', 'placement', 'neutron', 'glance', 'cinder',
+                   'engine', 'lxcfs')),
             Stage('images', self.images, ('packages',)),
             Stage('provision', self.provision,
-                  ('images', 'nova', 'neutron', 'glance')),
-            Stage('server', self.server, ('provision', 'compute', 'cinder')),
+                  ('images', 'nova', 'neutron', 'glance', 'cinder')),
+            Stage('server', self.server, ('provision', 'compute')),
         ]
 
     def python(self) -> str:

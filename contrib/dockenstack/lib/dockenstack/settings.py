@@ -27,6 +27,7 @@ LOOPBACK = '127.0.0.1'
 GROUP = 'dockenstack'
 SERVICE_USER = 'dockenstack'
 COMPUTE_USER = 'dockenstack-nova'
+VOLUME_USER = 'dockenstack-cinder'
 
 BRIDGES = ('br-int', 'br-tun', 'br-ex')
 EXTERNAL_GATEWAY = '172.24.4.1'
@@ -56,7 +57,7 @@ PORTS = {
 # /etc/dockenstack is a link to the configuration: Nova's rootwrap filters
 # accept a configuration file below /etc only.
 ETC_LINK = pathlib.Path('/etc/dockenstack')
-SUDOERS = pathlib.Path('/etc/sudoers.d/dockenstack')
+SUDOERS = pathlib.Path('/etc/sudoers.d')
 
 
 @dataclasses.dataclass(frozen=True)

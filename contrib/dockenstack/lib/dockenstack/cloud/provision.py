@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Fill the cloud: flavors, images, networks, a key pair, security groups.
+"""Fill the cloud: flavors, images, networks, keys, groups, volume types.
 
 Everything is looked for first: what is there already is left as it is.
 """
@@ -121,6 +121,13 @@ def ensure_web_group(demo: Any) -> None:
                 port_range_min=port, port_range_max=port)
 
 
+def ensure_multiattach(admin: Any, name: str) -> None:
+    """A type of volumes that may be attached to several servers."""
+    if not admin.block_storage.find_type(name):
+        admin.block_storage.create_type(
+            name=name, extra_specs={'multiattach': '<is> True'})
+
+
 def ensure_key_pair(demo: Any, path: pathlib.Path) -> None:
     """The key pair `demo`, its private half in the file."""
     found = demo.compute.find_keypair('demo')
@@ -148,6 +155,7 @@ def main() -> None:
                    request['network'])
     ensure_subnet_pool(admin, request['network'])
     ensure_web_group(demo)
+    ensure_multiattach(admin, request['multiattach'])
     ensure_key_pair(demo, pathlib.Path(request['private_key']))
     for name, (path, digest) in request['images'].items():
         ensure_image(admin, name, pathlib.Path(path), digest)

@@ -17,6 +17,7 @@ import shutil
 from dockenstack.commands import base
 from dockenstack.host import database
 from dockenstack.host import engine
+from dockenstack.host import loops
 from dockenstack.host import lxcfs
 from dockenstack.host import mounts
 from dockenstack.host import namespaces
@@ -75,6 +76,7 @@ def down(home: Home, purge: bool) -> None:
     namespaces.remove_directory()
     lxcfs.unmount(home)
     mounts.remove_below(home.root)
+    loops.detach_below(home.root)
     if Stamp(home, 'cgroups').exists():
         mounts.remove_cgroups()
         Stamp(home, 'cgroups').clear()

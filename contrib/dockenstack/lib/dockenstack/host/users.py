@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The unprivileged users of the cloud, and what one of them may do as root."""
+"""The unprivileged users of the cloud, and what some may do as root."""
 
 from collections.abc import Callable
 import grp
@@ -24,14 +24,17 @@ from dockenstack.settings import GROUP
 from dockenstack.settings import Home
 from dockenstack.settings import SERVICE_USER
 from dockenstack.settings import SUDOERS
+from dockenstack.settings import VOLUME_USER
 from dockenstack import shell
 
 SUDOERS_TEXT = """\
-# dockenstack: nova-compute may run the commands that rootwrap's filters allow
+# dockenstack: this user may run the commands that rootwrap's filters allow
 Defaults:{user} !requiretty, !syslog
+Defaults:{user} secure_path="{bin}:/usr/sbin:/usr/bin:/sbin:/bin"
 Defaults:{user} env_keep += "DOCKENSTACK_HOME DOCKENSTACK_SERVICE"
 {user} ALL=(root) NOPASSWD: {rootwrap} {conf} *
 """
+USERS = (SERVICE_USER, COMPUTE_USER, VOLUME_USER)
 ROOTWRAP_TEXT = """\
 [DEFAULT]
 filters_path = {filters}
@@ -48,7 +51,7 @@ def create(home: Home) -> None:
     """Have the users and the group. May be called again."""
     if not _exists(grp.getgrnam, GROUP):
         shell.run('groupadd', '--system', GROUP)
-    for user in (SERVICE_USER, COMPUTE_USER):
+    for user in USERS:
         if not _exists(pwd.getpwnam, user):
             shell.run('useradd', '--system', '--gid', GROUP, '--no-log-init',
                       '--home-dir', home.data / user, '--shell',
@@ -82,18 +85,26 @@ def link_configuration(home: Home) -> None:
     ETC_LINK.symlink_to(home.etc)
 
 
-def allow_rootwrap(home: Home) -> list[pathlib.Path]:
-    """Let nova-compute become root through nova-rootwrap alone."""
-    conf = home.etc / 'nova' / 'rootwrap.conf'
-    shell.write(conf, ROOTWRAP_TEXT.format(
-        filters=home.venv / 'etc' / 'nova' / 'rootwrap.d', bin=home.bin))
-    draft = home.etc / 'sudoers'
+def rootwrap_conf(project: str) -> pathlib.Path:
+    """The rootwrap configuration of a project, as its services know it."""
+    return ETC_LINK / project / 'rootwrap.conf'
+
+
+def allow_rootwrap(home: Home, user: str, project: str,
+                   filters: pathlib.Path) -> None:
+    """Let a user become root through its project's rootwrap alone.
+
+    :param filters: the directory with what it may run
+    """
+    link_configuration(home)
+    shell.write(home.etc / project / 'rootwrap.conf',
+                ROOTWRAP_TEXT.format(filters=filters, bin=home.bin))
+    draft = home.etc / project / 'sudoers'
     shell.write(draft, SUDOERS_TEXT.format(
-        user=COMPUTE_USER, rootwrap=home.bin / 'nova-rootwrap',
-        conf=ETC_LINK / 'nova' / 'rootwrap.conf'), 0o440)
+        user=user, rootwrap=home.bin / f'{project}-rootwrap', bin=home.bin,
+        conf=rootwrap_conf(project)), 0o440)
     shell.run('visudo', '--check', '--file', draft)
-    shell.write(SUDOERS, draft.read_text(), 0o440)
-    return [conf, draft]
+    shell.write(SUDOERS / user, draft.read_text(), 0o440)
 
 
 def remove() -> None:
@@ -101,10 +112,11 @@ def remove() -> None:
 
     May be called again.
     """
-    SUDOERS.unlink(missing_ok=True)
+    for path in SUDOERS.glob('dockenstack*'):
+        path.unlink()
     if ETC_LINK.is_symlink():
         ETC_LINK.unlink()
-    for user in (SERVICE_USER, COMPUTE_USER):
+    for user in USERS:
         if _exists(pwd.getpwnam, user):
             shell.run('userdel', user, check=False)
     if _exists(grp.getgrnam, GROUP):

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Cinder's API: Nova asks it for attachments, volumes or not."""
+"""Cinder: API, scheduler, and volumes that are files below the home."""
 
 import pathlib
 
@@ -21,37 +21,114 @@ from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack import settings
 from dockenstack.settings import Home
+from dockenstack.settings import HOST
 from dockenstack.settings import SERVICE_USER
+from dockenstack.settings import VOLUME_USER
+from dockenstack import shell
+
+PACKAGES = ('sudo', 'qemu-utils', 'mount')
+BACKEND = 'files'
+# The type of volumes that several servers may have.
+MULTIATTACH = 'multiattach'
+# What cinder-volume may run as root.
+FILTERS = """\
+[Filters]
+losetup: CommandFilter, losetup, root
+"""
 
 
 def conf(home: Home) -> pathlib.Path:
     return home.etc / 'cinder' / 'cinder.conf'
 
 
+def volume_conf(home: Home) -> pathlib.Path:
+    return home.etc / 'cinder' / 'volume.conf'
+
+
+def storage_driver(home: Home) -> pathlib.Path:
+    """Our copy of `cloud/volumes.py`: a checkout may be root's alone."""
+    return home.etc / 'cinder' / 'python' / 'dockenstack_volumes.py'
+
+
 def configure(home: Home) -> None:
     users.own(home.data / 'cinder', SERVICE_USER)
     share = home.venv / 'etc' / 'cinder'
-    sections = common.sections(home, 'cinder', schema='cinder')
+    sections = shared(home)
     sections['DEFAULT'].update({
         'auth_strategy': 'keystone',
         'api_paste_config': share / 'api-paste.ini',
         'resource_query_filters_file': share / 'resource_filters.json',
-        'rootwrap_config': share / 'rootwrap.conf',
     })
     ini.write(conf(home), {
-        **sections, 'nova': common.credentials(home, 'cinder')})
+        **sections,
+        'keystone_authtoken': common.authtoken(home, 'cinder')})
+    configure_volume(home)
+
+
+def configure_volume(home: Home) -> None:
+    """The volume service: an unprivileged user, root for loop devices."""
+    state = users.own(home.data / 'cinder-volume', VOLUME_USER)
+    filters = home.etc / 'cinder' / 'rootwrap.d'
+    shell.write(filters / 'volumes.filters', FILTERS)
+    users.allow_rootwrap(home, VOLUME_USER, 'cinder', filters)
+    shell.write(storage_driver(home),
+                (common.SCRIPTS / 'volumes.py').read_text())
+    sections = shared(home)
+    sections['DEFAULT'].update({
+        'state_path': state,
+        'enabled_backends': BACKEND,
+        'rootwrap_config': users.rootwrap_conf('cinder'),
+    })
+    sections['oslo_concurrency'] = {'lock_path': state / 'locks'}
+    module = storage_driver(home).stem
+    ini.write(volume_conf(home), {
+        **sections,
+        BACKEND: {'volume_backend_name': BACKEND,
+                  'volume_driver': f'{module}.FileDriver'}})
+
+
+def shared(home: Home) -> dict[str, common.Options]:
+    """What all of Cinder's services have in common."""
+    sections = common.sections(home, 'cinder', schema='cinder')
+    del sections['keystone_authtoken']
+    user = common.credentials(home, 'cinder')
+    return {
+        **sections,
+        # Who is told that an attached volume has grown.
+        'nova': user,
+        'service_user': {**user, 'send_service_user_token': True},
+    }
 
 
 def sync(home: Home) -> None:
     common.manage(home, 'cinder-manage', conf(home), 'db', 'sync')
 
 
-def service(home: Home) -> Service:
-    return common.wsgi(
-        home, 'cinder', 'cinder.wsgi.api', configuration=[conf(home)],
-        arguments=f'--config-file {conf(home)}')
+def services(home: Home) -> list[Service]:
+    """All of them, in the order in which they start."""
+    return [
+        common.wsgi(
+            home, 'cinder', 'cinder.wsgi.api', configuration=[conf(home)],
+            arguments=f'--config-file {conf(home)}'),
+        common.daemon(home, 'cinder-scheduler', 'cinder-scheduler',
+                      configuration=[conf(home)], queues=['cinder-scheduler']),
+        volume(home),
+    ]
+
+
+def volume(home: Home) -> Service:
+    driver = storage_driver(home)
+    service = common.daemon(
+        home, 'cinder-volume', 'cinder-volume', user=VOLUME_USER,
+        configuration=[volume_conf(home)],
+        env={'PYTHONPATH': str(driver.parent)},
+        queues=[f'cinder-volume.{HOST}@{BACKEND}.{HOST}'])
+    return common.also(service, driver)
 
 
 def start(home: Home, supervisor: Supervisor) -> str:
-    supervisor.ensure(service(home))
-    return settings.url('cinder')
+    # The scheduler has to hear what cinder-volume says as it starts.
+    *others, volumes = services(home)
+    supervisor.ensure_all(others)
+    supervisor.ensure(volumes)
+    return f'{settings.url("cinder")}, cinder-volume runs as {VOLUME_USER}'

@@ -35,7 +35,7 @@ from dockenstack.settings import SERVICE_USER
 from dockenstack import shell
 from dockenstack.stamp import Stamp
 
-PACKAGES = ('sudo', 'iproute2', 'ethtool', 'zstd')
+PACKAGES = ('sudo', 'iproute2', 'ethtool', 'zstd', 'mount', 'e2fsprogs')
 SCHEMAS = ('nova_api', 'nova_cell0', 'nova')
 PRIVSEP_CONTEXTS = ('nova_sys_admin', 'privsep_osbrick',
                     'vif_plug_ovs_privileged', 'docker_network_privileged',
@@ -89,13 +89,13 @@ def configure_compute(home: Home) -> None:
     """The compute service: an unprivileged user, root by rootwrap alone."""
     state = users.own(home.data / 'nova-compute', COMPUTE_USER)
     users.join(COMPUTE_USER, engine.socket_group())
-    users.link_configuration(home)
-    users.allow_rootwrap(home)
+    users.allow_rootwrap(home, COMPUTE_USER, 'nova',
+                         home.venv / 'etc' / 'nova' / 'rootwrap.d')
     sections = shared(home)
     sections['DEFAULT'].update({
         'compute_driver': 'docker.DockerDriver', 'state_path': state,
         'compute_monitors': 'cpu.virt_driver'})
-    helper = (f'sudo {home.bin}/nova-rootwrap {ETC_LINK}/nova/rootwrap.conf '
+    helper = (f'sudo {home.bin}/nova-rootwrap {users.rootwrap_conf("nova")} '
               f'privsep-helper --config-file {ETC_LINK}/nova/compute.conf')
     for name in PRIVSEP_CONTEXTS:
         sections[name] = {'helper_command': helper}

@@ -16,6 +16,7 @@ import pathlib
 from typing import NamedTuple
 
 from dockenstack import ini
+from dockenstack.openstack import cinder
 from dockenstack.openstack import nova
 from dockenstack import settings
 from dockenstack.settings import Home
@@ -51,9 +52,10 @@ FEATURES = (
     Feature('hostname_fqdn_sanitization', True, 'Nova does it'),
     Feature('shelve_migrate', False, 'there is one compute host'),
     Feature('live_migration', False, 'a container\'s memory stays here'),
-    Feature('attach_encrypted_volume', False, 'volumes come later'),
-    Feature('swap_volume', False, 'volumes come later'),
-    Feature('volume_multiattach', False, 'volumes come later'),
+    Feature('attach_encrypted_volume', False, 'not without dm-crypt'),
+    Feature('swap_volume', False, 'one file system is not another'),
+    Feature('volume_multiattach', False,
+            'one writer at a time, or the file system breaks'),
     Feature('vnc_console', False, 'a container has no screen'),
     Feature('spice_console', False, 'a container has no screen'),
 )
@@ -80,7 +82,7 @@ def configure(home: Home, found: dict[str, str]) -> pathlib.Path:
         'identity': {'auth_version': 'v3', 'region': settings.REGION,
                      'uri_v3': settings.url('keystone') + '/v3'},
         'service_available': {'nova': True, 'neutron': True, 'glance': True,
-                              'cinder': False, 'swift': False},
+                              'cinder': True, 'swift': False},
         'compute': {'image_ref': found['image'],
                     'image_ref_alt': found['image_alt'],
                     'flavor_ref': found['flavor'],
@@ -97,6 +99,14 @@ def configure(home: Home, found: dict[str, str]) -> pathlib.Path:
                     'project_network_cidr': '10.100.0.0/16',
                     'build_interval': 1},
         'network-feature-enabled': {'ipv6': False, 'port_security': True},
+        'volume': {'build_interval': 1, 'backend_names': cinder.BACKEND,
+                   'storage_protocol': 'local', 'vendor_name': 'dockenstack',
+                   'volume_type_multiattach': cinder.MULTIATTACH,
+                   'disk_format': 'raw', 'min_microversion': '3.0',
+                   'max_microversion': 'latest'},
+        'volume-feature-enabled': {'backup': False, 'snapshot': True,
+                                   'clone': True,
+                                   'extend_attached_volume': True},
         'image': {'build_interval': 1, 'disk_formats': 'raw',
                   'container_formats': 'docker'},
         'validation': {'run_validation': True, 'connect_method': 'floating',
