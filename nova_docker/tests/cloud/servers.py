@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nova_docker.tests.cloud import clouds
+from nova_docker.tests.cloud import volumes
 
 
 class Server:
@@ -134,6 +135,22 @@ class Server:
         self._compute.unshelve_server(self.id)
         self.wait_for('ACTIVE')
 
+    def attach(self, volume: volumes.Volume, wait: str = 'in-use',
+               **more: Any) -> None:
+        """Attach a volume.
+
+        :param wait: the volume's state to wait for; none to return at once
+        :param more: as the compute API has it
+        """
+        self._compute.create_volume_attachment(
+            self.id, volume_id=volume.id, **more)
+        if wait:
+            volume.wait_for(wait)
+
+    def detach(self, volume: volumes.Volume) -> None:
+        self._compute.delete_volume_attachment(self.id, volume.id)
+        volume.wait_for('available')
+
     def reboot(self, kind: str) -> None:
         """Reboot it; its status alone would not tell of a failure.
 
@@ -154,6 +171,21 @@ class Server:
         """Return the actions of a name on this server, the latest first."""
         return [action for action in self._compute.server_actions(self.id)
                 if action.action == name]
+
+    def explanation(self, name: str) -> str:
+        """Return why the latest action of a name failed, once it has.
+
+        Operators read it, since 2.84 of the API; owners read the result.
+        """
+        action = self.actions(name)[0]
+
+        def told() -> str:
+            events = clouds.connection('admin').compute.get(
+                f'/servers/{self.id}/os-instance-actions/{action.request_id}',
+                microversion='2.84').json()['instanceAction']['events']
+            return ' '.join(event['details'] for event in events
+                            if event['result'] == 'Error')
+        return str(clouds.wait_until(told, f'"{name}" on {self.id} fails'))
 
     def results(self, action: Any) -> list[str]:
         """Return how each ended event of an action ended."""

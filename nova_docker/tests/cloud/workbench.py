@@ -29,6 +29,7 @@ from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import guests
 from nova_docker.tests.cloud import host
 from nova_docker.tests.cloud import servers
+from nova_docker.tests.cloud import volumes
 
 #: Opens ping, SSH and HTTP; dockenstack provides it.
 OPEN_GROUP = 'web'
@@ -157,6 +158,60 @@ class Workbench:
         self._cleanup(self._demo.image.delete_image, image_id,
                       ignore_missing=True)
         return image_id
+
+    def image_of_volume(self, volume: volumes.Volume) -> str:
+        """Upload a volume as an image and return the image's id."""
+        made = self._demo.block_storage.upload_volume_to_image(
+            volume.id, new_name(), disk_format='raw', container_format='bare')
+        image_id = str(self.owned_image(made['image_id']))
+        clouds.wait_until(
+            lambda: self._demo.image.get_image(image_id).status == 'active',
+            f'the image {image_id} is active')
+        volume.wait_for('available')
+        return image_id
+
+    # Volumes
+
+    def volume(self, size: int = 1, **more: Any) -> volumes.Volume:
+        """Make a volume.
+
+        :param size: in GiB
+        :param more: as the API has it, what it is made of, for instance
+        """
+        made = volumes.Volume(self._demo.block_storage.create_volume(
+            name=new_name(), size=size, **more).id)
+        self._cleanup(self._delete_volume, made)
+        made.wait_for('available')
+        return made
+
+    def _delete_volume(self, made: volumes.Volume) -> None:
+        """Detach and delete a volume, and see that nothing is left."""
+        for attachment in made.show().attachments:
+            self._demo.compute.delete_volume_attachment(
+                attachment['server_id'], made.id)
+        clouds.wait_until(lambda: made.show().status != 'detaching'
+                          and not made.show().attachments,
+                          f'volume {made.id} is nowhere attached')
+        self._demo.block_storage.delete_volume(made.id)
+        clouds.wait_until(lambda: not made.traces(),
+                          f'nothing is left of volume {made.id}')
+
+    def volume_snapshot(self, of: volumes.Volume) -> str:
+        """Make a snapshot of a volume and return its id."""
+        storage = self._demo.block_storage
+        made = storage.create_snapshot(volume_id=of.id, name=new_name())
+        self._cleanup(self._delete_volume_snapshot, made.id)
+        clouds.wait_until(
+            lambda: storage.get_snapshot(made.id).status == 'available',
+            f'the snapshot {made.id} is available')
+        return str(made.id)
+
+    def _delete_volume_snapshot(self, snapshot: str) -> None:
+        storage = self._demo.block_storage
+        storage.delete_snapshot(snapshot)
+        clouds.wait_until(
+            lambda: storage.find_snapshot(snapshot) is None,
+            f'the snapshot {snapshot} is gone')
 
     # Flavors
 

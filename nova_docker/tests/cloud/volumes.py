@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A volume as its owner sees it, and its file on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from typing import Any
+
+from nova_docker.tests.cloud import clouds
+
+
+class Volume:
+    """What an owner does with a volume, and waits for.
+
+    :param uuid: of a volume in the demo project
+    """
+
+    def __init__(self, uuid: str) -> None:
+        self.id = uuid
+        self._storage = clouds.connection('demo').block_storage
+
+    def show(self) -> Any:
+        return self._storage.get_volume(self.id)
+
+    def wait_for(self, wanted: str) -> None:
+        """Wait until it is in a state; errors can not be waited out."""
+        def reached() -> bool:
+            status = self.show().status
+            if status.startswith('error'):
+                raise AssertionError(f'volume {self.id}: {status}')
+            return bool(status == wanted)
+        clouds.wait_until(reached, f'volume {self.id} is {wanted}')
+
+    def extend(self, size: int) -> None:
+        """Make it larger, attached or not.
+
+        :param size: in GiB
+        """
+        self._storage.extend_volume(self.id, size)
+        clouds.wait_until(lambda: self.show().size == size,
+                          f'volume {self.id} has {size} GiB')
+
+    def set_readonly(self) -> None:
+        self._storage.set_volume_readonly(self.id, readonly=True)
+
+    def digest(self) -> str:
+        """Return a hash of all its bytes, of which most are zeros."""
+        with self._file().open('rb') as file:
+            return hashlib.file_digest(file, 'sha256').hexdigest()
+
+    def traces(self) -> list[str]:
+        """Return the loop devices and the files that are there for it."""
+        devices = [path.parent.parent.name for path in pathlib.Path(
+            '/sys/block').glob('loop*/loop/backing_file')
+            if self._backs(path)]
+        return devices + [str(path) for path in _state().glob(
+            f'*/*{self.id}*')]
+
+    def is_connected(self) -> bool:
+        """Tell whether it is a device of this machine now."""
+        return any(each.startswith('loop') for each in self.traces())
+
+    def _file(self) -> pathlib.Path:
+        return _state() / 'volumes' / f'volume-{self.id}'
+
+    def _backs(self, path: pathlib.Path) -> bool:
+        try:
+            return self.id in path.read_text()
+        except OSError:
+            return False
+
+
+def _state() -> pathlib.Path:
+    return clouds.home() / 'data' / 'cinder-volume'
