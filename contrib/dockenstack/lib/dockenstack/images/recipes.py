@@ -62,14 +62,29 @@ exec dropbear -F -E -R -p 22
 
 # Tempest knows config drives as block devices with a label, which it mounts. A
 # container's is a directory, mounted already, and it may not mount anything.
+# Volumes it knows as disks, to be given a file system and to be mounted. Those
+# of a container have one, and are mounted at /volumes under the disk's name.
 BLKID = """\
 #!/bin/sh
 [ "$1 $2" = "-L config-2" ] && [ -d /config-drive ] || exit 2
 echo /config-drive
 """
+LSBLK = """\
+#!/bin/sh
+printf '%-36s %s\\n' NAME TYPE
+awk '$5 ~ "^/volumes/[^/]+$" { printf "%-36s disk\\n", substr($5, 10) }' \\
+    /proc/self/mountinfo
+"""
+MKFS = """\
+#!/bin/sh
+for last; do :; done
+[ -d "/volumes/${last#/dev/}" ]
+"""
 MOUNT = """\
 #!/bin/sh
-if [ -d "$1" ] && [ $# = 2 ]; then
+if [ $# = 2 ] && [ -d "/volumes/${1#/dev/}" ]; then
+    rmdir "$2" && ln -s "/volumes/${1#/dev/}" "$2"
+elif [ $# = 2 ] && [ -d "$1" ]; then
     rmdir "$2" && ln -s "$1" "$2"
 else
     exec busybox mount "$@"
@@ -142,6 +157,7 @@ def ssh(path: pathlib.Path) -> None:
     layer.directory('/mnt')
     for program, script in (
             ('/sbin/start', SSH_START), ('/sbin/blkid', BLKID),
+            ('/bin/lsblk', LSBLK), ('/sbin/mkfs', MKFS),
             ('/bin/mount', MOUNT), ('/bin/umount', UMOUNT)):
         layer.file(program, script, 0o755)
     archive.save(layer, ['/sbin/start'], 'ssh', path)
