@@ -147,9 +147,12 @@ class Server:
         if wait:
             volume.wait_for(wait)
 
-    def detach(self, volume: volumes.Volume) -> None:
+    def detach(self, volume: volumes.Volume,
+               wait: str = 'available') -> None:
+        """Detach a volume, and wait for its state as :meth:`attach` does."""
         self._compute.delete_volume_attachment(self.id, volume.id)
-        volume.wait_for('available')
+        if wait:
+            volume.wait_for(wait)
 
     def reboot(self, kind: str) -> None:
         """Reboot it; its status alone would not tell of a failure.

@@ -102,6 +102,18 @@ class AttachTestCase(base.ServerTestCase):
             'echo new > /volumes/vdb/data')
         self.server.detach(volume)
 
+    def test_busy(self) -> None:
+        """It stays while a process has a file open, which is named."""
+        volume = self.make.volume()
+        self.server.attach(volume)
+        process = self.guest.run(
+            'sleep 1000 </dev/null >/volumes/vdb/open 2>/dev/null & echo $!')
+        self.server.detach(volume, wait='')
+        self.assertIn('sleep', self.server.explanation('detach_volume'))
+        volume.wait_for('in-use')
+        self.guest.run(f'test -e /volumes/vdb/open; kill {process}')
+        self.server.detach(volume)
+
     def test_foreign_content_is_refused(self) -> None:
         image = self.make.image(_PARTITIONED + bytes(1 << 20),
                                 container_format='bare')
