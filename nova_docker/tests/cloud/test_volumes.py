@@ -141,7 +141,9 @@ class LifeTestCase(base.CloudTestCase):
         super().setUpClass()
         cls.volume = cls.shared.volume()
         cls.server = cls.shared.server(
-            'ssh', microversion='2.60', block_device_mapping_v2=[
+            'ssh', microversion='2.60',
+            metadata={'docker:volume:data': '/srv/data'},
+            block_device_mapping_v2=[
                 {'uuid': clouds.image_id('ssh'), 'boot_index': 0,
                  'source_type': 'image', 'destination_type': 'local'},
                 {'uuid': cls.volume.id, 'boot_index': -1, 'tag': 'data',
@@ -153,7 +155,7 @@ class LifeTestCase(base.CloudTestCase):
     def _assert_kept(self) -> None:
         self.assertEqual(self.digest, self.guest.again().run(
             _DIGEST.format('/volumes/data')))
-        self.guest.run('touch /volumes/data/new; rm /volumes/data/new')
+        self.guest.run('touch /volumes/data/new; rm /srv/data/new')
         self.assertEqual('in-use', self.volume.show().status)
 
     def test_stop_and_start(self) -> None:
@@ -205,6 +207,17 @@ class LifeTestCase(base.CloudTestCase):
             exceptions.BadRequestException,
             clouds.connection('demo').block_storage.delete_volume,
             self.volume.id)
+
+
+class RootTestCase(base.CloudTestCase):
+    def test_a_root_disk_on_a_volume_is_refused(self) -> None:
+        volume = self.make.volume(image_id=clouds.image_id('busybox'))
+        server = self.make.server(
+            wait=(), imageRef='', microversion='2.60',
+            block_device_mapping_v2=[
+                {'uuid': volume.id, 'boot_index': 0,
+                 'source_type': 'volume', 'destination_type': 'volume'}])
+        self.assertIn('boot', server.fault())
 
 
 class OperatorTestCase(base.ServerTestCase):
