@@ -40,7 +40,8 @@ class FileDriver(driver.VolumeDriver):
 
     @property
     def _files(self) -> pathlib.Path:
-        return pathlib.Path(CONF.state_path, 'volumes')
+        # As the kernel names the files behind loop devices.
+        return pathlib.Path(CONF.state_path, 'volumes').resolve()
 
     @property
     def _links(self) -> pathlib.Path:

@@ -22,8 +22,9 @@ def below(directory: pathlib.Path) -> list[str]:
     listed = shell.read('losetup', '--list', '--noheadings', '--raw',
                         '--output', 'NAME,BACK-FILE')
     found = [line.partition(' ') for line in listed.splitlines()]
+    # The kernel knows no symbolic links in the paths of files.
     return [name for name, _, path in found
-            if path.startswith(f'{directory}/')]
+            if path.startswith(f'{directory.resolve()}/')]
 
 
 def detach_below(directory: pathlib.Path) -> None:
