@@ -97,9 +97,9 @@ returns at most, counted from the end.
     cfg.StrOpt(
         'mounts_path', default='$state_path/mounts',
         help="""
-The directory below which Manila's shares are mounted for the instances of this
-host. nova-compute's user must be able to make directories in it, and the
-engine must see it at the same path.
+The directory below which Cinder's volumes and Manila's shares are mounted for
+the instances of this host. nova-compute's user must be able to make
+directories in it, and the engine must see it at the same path.
 """),
     cfg.StrOpt(
         'nfs_mount_options',
@@ -109,6 +109,40 @@ engine must see it at the same path.
         'ceph_mount_options',
         help='Options with which shares of CephFS are mounted, separated by '
              'commas. ``nosuid`` and ``nodev`` always come last.'),
+    cfg.StrOpt(
+        'volume_filesystem', default='ext4', choices=[
+            ('ext4', 'made by ``mkfs.ext4``'),
+            ('xfs', 'made by ``mkfs.xfs``, of the package xfsprogs')],
+        help="""
+The file system that a blank volume gets when it is attached for the first
+time. A volume that has one keeps it.
+"""),
+    cfg.StrOpt(
+        'volume_mount_options', default='nosuid,nodev',
+        help="""
+Options with which volumes are mounted, separated by commas. Without
+``nosuid`` and ``nodev`` whoever can write a volume's blocks elsewhere can
+bring programs and devices with any privileges into a container.
+"""),
+    cfg.BoolOpt(
+        'volume_only_formatted_here', default=False,
+        help="""
+Refuse volumes whose file system was not made by this driver on this very
+volume: those made from an image, a snapshot or another volume, and those
+that a virtual machine has formatted. A file system that somebody has made up
+reaches the kernel of the host when it is mounted. Blank volumes are always
+taken.
+"""),
+    cfg.IntOpt(
+        'volume_detach_timeout', default=10, min=0,
+        help="""
+Seconds that a volume to be detached may still be in use. After that the
+request is refused, and names the process that has a file open.
+"""),
+    cfg.BoolOpt(
+        'volume_use_multipath', default=False,
+        help='Connect volumes through every path that the storage has. '
+             'multipathd must run on this host.'),
     cfg.IntOpt(
         'image_max_size', default=100, min=1,
         help="""

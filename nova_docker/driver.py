@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import os
 from typing import Any
 from typing import ClassVar
 
@@ -66,8 +67,13 @@ from nova_docker.network import wiring
 from nova_docker import processor
 from nova_docker import resources
 from nova_docker import startup
+from nova_docker.volumes import attachment
+from nova_docker.volumes import connector
 from nova_docker.volumes import propagate
+from nova_docker.volumes import records
 from nova_docker.volumes import shares
+from nova_docker.volumes import usage
+from nova_docker.volumes import whole
 
 
 @errors.wall
@@ -84,12 +90,15 @@ class DockerDriver(driver.ComputeDriver):
         'supports_attach_interface': True,
         'supports_device_tagging': True,
         'supports_evacuate': True,
+        'supports_extend_volume': True,
         'supports_image_type_raw': True,
         # Nova gives shares to hosts with this trait and the last one. What
         # they say of virtual machines' memory has no meaning here.
         'supports_mem_backing_file': True,
         'supports_migrate_to_same_host': True,
+        'supports_multiattach': True,
         'supports_tagged_attach_interface': True,
+        'supports_tagged_attach_volume': True,
         'supports_trusted_certs': True,
         'supports_virtio_fs': True,
     }
@@ -110,7 +119,7 @@ class DockerDriver(driver.ComputeDriver):
             boxes, wiring.Wiring(datapath.Datapath()))
         self._snapshot = snapshot.Snapshot(engine, image_api)
         drives = configdrive.ConfigDrive(engine, boxes)
-        self._points = points = propagate.Propagation(options.mounts_path)
+        points = propagate.Propagation(options.mounts_path)
         self._shares = shares.Shares(points)
         self._workloads = workloads = workload.Workload(
             engine, keys.Keys(engine), injection.Injection(engine), drives,
@@ -120,15 +129,21 @@ class DockerDriver(driver.ComputeDriver):
         self._serial = serial.Serial(
             engine, CONF.serial_console.proxyclient_address,
             CONF.serial_console.port_range)
+        kept = records.Records(os.path.join(CONF.state_path, 'connections'))
+        self._attachments = attachment.Attachments(
+            engine, points, kept, devices.volume_tags)
+        self._volumes = volumes = whole.Volumes(self._attachments, kept,
+                                                points)
+        self._usage = usage.Usage(kept)
         self._destroy = destroy.Destroy(network, workloads, disks,
                                         self._power, drives, points,
-                                        self._serial)
+                                        volumes, self._serial)
         self._spawn = spawn.Spawn(engine, images, network, workloads,
-                                  self._destroy, virtapi)
+                                  volumes, self._destroy, virtapi)
         self._rebuild = rebuild.Rebuild(images, workloads, self._power,
                                         disks, self._spawn)
         self._resize = resize.Resize(
-            engine, workloads, self._power, self._destroy,
+            engine, workloads, self._power, volumes, self._destroy,
             migration.Migration(image_api, self._snapshot, self._power,
                                 self._spawn))
         self._passwords = password.Password(engine)
@@ -149,7 +164,7 @@ class DockerDriver(driver.ComputeDriver):
         startup.check(self._engine)
         os_vif.initialize()
         self._network.prepare()
-        self._points.prepare()
+        self._volumes.prepare()
         self._snapshot.discard_leftovers()
         self._workloads.recover()
         self._lifecycle.start()
@@ -231,8 +246,8 @@ class DockerDriver(driver.ComputeDriver):
               block_device_info: dict[str, Any] | None = None,
               power_on: bool = True, accel_info: Any = None) -> None:
         self._spawn(context, instance, image_meta, configdrive.Details(
-            _ports(network_info), injected_files or (), admin_password),
-            power_on)
+            _ports(network_info), injected_files or (), admin_password,
+            block_device_info), power_on)
 
     def destroy(self, context: nova_context.RequestContext,
                 instance: objects.Instance, network_info: model.NetworkInfo,
@@ -261,9 +276,12 @@ class DockerDriver(driver.ComputeDriver):
                 block_device_info: dict[str, Any] | None = None,
                 preserve_ephemeral: bool = False, accel_uuids: Any = None,
                 reimage_boot_volume: bool = False) -> None:
-        details = configdrive.Details(
-            _ports(network_info), injected_files or (), admin_password)
-        self._rebuild(context, instance, image_meta, details, evacuate)
+        if evacuate:
+            detach_block_devices(context, bdms)
+            block_device_info = attach_block_devices(context, instance, bdms)
+        self._rebuild(context, instance, image_meta, configdrive.Details(
+            _ports(network_info), injected_files or (), admin_password,
+            block_device_info), evacuate)
 
     def instance_on_disk(self, instance: objects.Instance) -> bool:
         return self._workloads.is_here(instance)
@@ -280,6 +298,7 @@ class DockerDriver(driver.ComputeDriver):
                  block_device_info: dict[str, Any] | None = None,
                  accel_info: Any = None, share_info: Any = None) -> None:
         devices.share(instance, share_info or ())
+        self._volumes.ensure(context, instance, block_device_info)
         self._power.on(instance, _ports(network_info))
 
     def power_off(self, instance: objects.Instance, timeout: int = 0,
@@ -292,6 +311,7 @@ class DockerDriver(driver.ComputeDriver):
                block_device_info: dict[str, Any] | None = None,
                bad_volumes_callback: Any = None, accel_info: Any = None,
                share_info: Any = None) -> None:
+        self._volumes.ensure(context, instance, block_device_info)
         self._power.reboot(instance, _ports(network_info),
                            hard=reboot_type == 'HARD')
 
@@ -315,6 +335,7 @@ class DockerDriver(driver.ComputeDriver):
                instance: objects.Instance, network_info: model.NetworkInfo,
                block_device_info: dict[str, Any] | None = None,
                share_info: Any = None) -> None:
+        self._volumes.ensure(context, instance, block_device_info)
         self._power.resume(instance, _ports(network_info))
 
     def resume_state_on_host_boot(
@@ -322,12 +343,14 @@ class DockerDriver(driver.ComputeDriver):
             instance: objects.Instance, network_info: model.NetworkInfo,
             share_info: Any,
             block_device_info: dict[str, Any] | None = None) -> None:
+        self._volumes.ensure(context, instance, block_device_info)
         self._power.restore(instance, _ports(network_info))
 
     def soft_delete(self, instance: objects.Instance) -> None:
         self._power.off(instance)
 
     def restore(self, instance: objects.Instance) -> None:
+        self._volumes.ensure(nova_context.get_admin_context(), instance)
         self._power.restore(instance, connection.known_ports(instance))
 
     def trigger_crash_dump(self, instance: objects.Instance) -> None:
@@ -344,11 +367,13 @@ class DockerDriver(driver.ComputeDriver):
                image_meta: objects.ImageMeta, rescue_password: str | None,
                block_device_info: dict[str, Any] | None,
                share_info: Any) -> None:
+        self._volumes.ensure(context, instance, block_device_info)
         self._rescue.begin(context, instance, _ports(network_info),
                            image_meta, rescue_password)
 
     def unrescue(self, context: nova_context.RequestContext,
                  instance: objects.Instance) -> None:
+        self._volumes.ensure(context, instance)
         self._rescue.end(instance)
 
     # Resize and cold migration
@@ -369,6 +394,7 @@ class DockerDriver(driver.ComputeDriver):
             allocations: dict[str, Any],
             block_device_info: dict[str, Any] | None = None,
             power_on: bool = True, share_info: Any = None) -> None:
+        self._volumes.ensure(context, instance, block_device_info)
         self._resize.finish(context, instance, disk_info,
                             _ports(network_info), power_on)
 
@@ -384,6 +410,7 @@ class DockerDriver(driver.ComputeDriver):
             migration: objects.Migration,
             block_device_info: dict[str, Any] | None = None,
             power_on: bool = True, share_info: Any = None) -> None:
+        self._volumes.ensure(context, instance, block_device_info)
         self._resize.revert(instance, _ports(network_info), power_on)
 
     def check_instance_shared_storage_local(
@@ -395,6 +422,54 @@ class DockerDriver(driver.ComputeDriver):
             self, context: nova_context.RequestContext,
             data: dict[str, str]) -> bool:
         return data == {'engine': self._resources.engine_id()}
+
+    # Volumes
+
+    def get_volume_connector(self, instance: objects.Instance
+                             ) -> dict[str, Any]:
+        return connector.properties()
+
+    def default_root_device_name(
+            self, instance: objects.Instance, image_meta: objects.ImageMeta,
+            root_bdm: objects.BlockDeviceMapping) -> str:
+        return devices.ROOT
+
+    def get_device_name_for_instance(
+            self, instance: objects.Instance,
+            bdms: objects.BlockDeviceMappingList,
+            block_device_obj: objects.BlockDeviceMapping) -> str:
+        return devices.next_name(bdms, block_device_obj.device_name)
+
+    def attach_volume(self, context: nova_context.RequestContext,
+                      connection_info: dict[str, Any],
+                      instance: objects.Instance, mountpoint: str,
+                      disk_bus: str | None = None,
+                      device_type: str | None = None,
+                      encryption: dict[str, Any] | None = None) -> None:
+        self._attachments.attach(context, instance, connection_info,
+                                 mountpoint, encryption)
+        devices.tag(instance)
+
+    def detach_volume(self, context: nova_context.RequestContext,
+                      connection_info: dict[str, Any],
+                      instance: objects.Instance, mountpoint: str,
+                      encryption: dict[str, Any] | None = None) -> None:
+        self._attachments.detach(instance, connection_info)
+
+    def extend_volume(self, context: nova_context.RequestContext,
+                      connection_info: dict[str, Any],
+                      instance: objects.Instance,
+                      requested_size: int) -> None:
+        self._volumes.extend(instance, connection_info)
+
+    def get_all_volume_usage(
+            self, context: nova_context.RequestContext,
+            compute_host_bdms: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return self._usage.all(compute_host_bdms)
+
+    def block_stats(self, instance: objects.Instance,
+                    disk_id: str) -> list[int]:
+        return self._usage.of_device(instance, disk_id)
 
     # Shares
 

@@ -25,6 +25,7 @@ from typing import TypeVar
 
 from nova import exception
 from nova import objects
+from oslo_concurrency import processutils
 from oslo_log import log as logging
 
 LOG = logging.getLogger(__name__)
@@ -86,6 +87,19 @@ class BadInjectedFile(exception.InvalidInput):
     """A file given with the server that can't be put where it belongs."""
 
     msg_fmt = "File '%(path)s' can't be put into the server: %(reason)s"
+
+
+class UnsuitableVolume(exception.InvalidInput):
+    """A volume that can't be given to a container as it is."""
+
+    msg_fmt = "Volume %(volume)s can't be attached: %(reason)s"
+
+
+def output(error: Exception) -> str:
+    """Return what went wrong, without a command and its passwords."""
+    if isinstance(error, processutils.ProcessExecutionError):
+        return ' '.join((error.stderr or error.stdout or '').split())
+    return str(error)
 
 
 def _instance_id(error: EngineError, instance: Any) -> str:

@@ -58,6 +58,21 @@ class Workload:
     tty: bool = True
     init: bool = True
     stop_signal: str | None = None
+    #: Where volumes are besides /volumes, by their tags.
+    volumes: Mapping[str, 'Place'] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a volume is to be in a container.
+
+    :param required: the server may not be made without the volume
+    :param key: what asks for it
+    """
+
+    path: str
+    required: bool
+    key: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +180,8 @@ def _device(text: str) -> Device:
 
 _sysctl = _matching('.+', 'a value: it is empty')
 _path = _matching(r'/[^\0]*', 'an absolute path')
+_tag = _matching(r'[A-Za-z0-9][A-Za-z0-9._-]*',
+                 "the tag of a volume that can be a directory's name")
 _user = _matching(r'[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][\w.-]*)?',
                   "'user' or 'user:group'")
 _capabilities = _names(r'[A-Za-z_]+', 'a capability such as NET_ADMIN')
@@ -202,6 +219,9 @@ _FLAVOR_FAMILIES: Mapping[str, tuple[str, str, Parser]] = {
     'docker:sysctl_': ('sysctls', r'[a-z0-9_.-]+', _sysctl),
     'docker:device_': ('devices', r'\d+', _device),
 }
+#: First parts of paths that are the kernel's, the engine's or the driver's.
+_KERNELS = frozenset({'', 'dev', 'proc', 'shares', 'sys', 'volumes'})
+_TENANTS_VOLUME = 'docker:volume:'
 _ENV_NAME = r'[A-Za-z_][A-Za-z0-9_]*'
 
 
@@ -215,6 +235,21 @@ def _parsed(source: str, key: str, text: str, parser: Parser) -> Any:
             source=source, key=key, reason=f'{error}.') from error
 
 
+def _place(text: str) -> str:
+    path = posixpath.normpath(_path(text))
+    if path.lstrip('/').partition('/')[0] in _KERNELS:
+        raise ValueError(f'{text!r} is not a place for a volume')
+    return path
+
+
+def _volumes(source: str, prefix: str, given: Mapping[str, str],
+             required: bool) -> dict[str, Place]:
+    return {
+        _parsed(source, key, key.removeprefix(prefix), _tag):
+        Place(_parsed(source, key, value, _place), required, key)
+        for key, value in given.items() if key.startswith(prefix)}
+
+
 def _environment(source: str, prefix: str,
                  given: Mapping[str, str]) -> dict[str, str]:
     name = _matching(_ENV_NAME, 'the name of an environment variable')
@@ -226,14 +261,16 @@ def _environment(source: str, prefix: str,
 
 def _image(properties: Mapping[str, str]) -> dict[str, Any]:
     source = 'Image property'
-    family = 'docker_env_'
+    family, volumes = 'docker_env_', 'docker_volume_'
     _refuse_cut(source, {
         key: text for key, text in properties.items()
-        if key in _IMAGE or key.startswith(family)})
+        if key in _IMAGE or key.startswith((family, volumes))})
     found = {field: _parsed(source, key, properties[key], parser)
              for key, (field, parser) in _IMAGE.items()
              if properties.get(key)}
-    return found | {'env': _environment(source, family, properties)}
+    return found | {
+        'env': _environment(source, family, properties),
+        'volumes': _volumes(source, volumes, properties, required=False)}
 
 
 def _refuse_cut(source: str, properties: Mapping[str, str]) -> None:
@@ -247,16 +284,20 @@ def _refuse_cut(source: str, properties: Mapping[str, str]) -> None:
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    source, family = 'Server metadata', 'docker:env:'
+    source, family, volumes = 'Server metadata', 'docker:env:', _TENANTS_VOLUME
     found = {}
     for key, text in metadata.items():
-        if not key.startswith('docker:') or key.startswith(family):
+        if (not key.startswith('docker:')
+                or key.startswith((family, volumes))):
             continue
         if key not in _METADATA:
-            raise _unknown(source, key, [*_METADATA, f'{family}<NAME>'])
+            raise _unknown(source, key, [*_METADATA, f'{family}<NAME>',
+                                         f'{volumes}<TAG>'])
         field, parser = _METADATA[key]
         found[field] = _parsed(source, key, text, parser)
-    return found | {'env': _environment(source, family, metadata)}
+    return found | {
+        'env': _environment(source, family, metadata),
+        'volumes': _volumes(source, volumes, metadata, required=True)}
 
 
 def _unknown(source: str, key: str, known: list[str]) -> errors.BadSetting:
@@ -279,7 +320,8 @@ def workload(metadata: Mapping[str, str],
                     if key.startswith('image_') and value is not None})
     tenant = _metadata(metadata)
     env = {**image.pop('env'), **tenant.pop('env')}
-    return Workload(**{**image, **tenant}, env=env)
+    volumes = {**image.pop('volumes'), **tenant.pop('volumes')}
+    return Workload(**{**image, **tenant}, env=env, volumes=volumes)
 
 
 def flavor_parser(key: str) -> tuple[str, str | None, Parser] | None:

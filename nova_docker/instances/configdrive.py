@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import posixpath
+from typing import Any
 import uuid
 
 from nova.api.metadata import base as metadata
@@ -53,11 +54,13 @@ class Details:
     :param network_info: its ports
     :param files: paths and contents that the user gives
     :param admin_password: None if there is none
+    :param block_devices: Nova's account of its volumes
     """
 
     network_info: model.NetworkInfo
     files: Sequence[tuple[str, bytes]] = ()
     admin_password: str | None = None
+    block_devices: Mapping[str, Any] | None = None
 
 
 class ConfigDrive:

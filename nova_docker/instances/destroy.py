@@ -26,6 +26,7 @@ from nova_docker.instances import rootdisk
 from nova_docker.instances import workload
 from nova_docker.network import connection
 from nova_docker.volumes import propagate
+from nova_docker.volumes import whole
 
 
 class Destroy:
@@ -37,6 +38,7 @@ class Destroy:
     :param stops: stops those whose disk stays
     :param drives: removes config drives
     :param points: removes what is mounted into instances
+    :param attached: disconnects their volumes
     :param consoles: hangs up on who looks
     """
 
@@ -45,6 +47,7 @@ class Destroy:
                  stops: power.Power,
                  drives: configdrive.ConfigDrive,
                  points: propagate.Propagation,
+                 attached: whole.Volumes,
                  consoles: serial.Serial) -> None:
         self._network = network
         self._workloads = workloads
@@ -52,6 +55,7 @@ class Destroy:
         self._stops = stops
         self._drives = drives
         self._points = points
+        self._volumes = attached
         self._consoles = consoles
 
     def __call__(self, instance: objects.Instance,
@@ -65,10 +69,16 @@ class Destroy:
         if disks:
             self._remove(instance, network_info)
         elif instance.task_state != task_states.RESIZE_REVERTING:
-            # A resize that is reverted here goes on with what it has: Nova
-            # keeps the disk only if both its hosts have the same engine.
             self._stop(instance)
+            self._volumes.discard(instance)
             self._network.unplug(instance, network_info)
+        elif self._volumes.has_any(instance):
+            # A resize that is reverted here goes on with what it has: Nova
+            # keeps the disk only if both its hosts have the same engine. But
+            # Cinder is about to disconnect the volumes, and connects them
+            # again.
+            self._stop(instance)
+            self._volumes.discard(instance)
 
     def _remove(self, instance: objects.Instance,
                 network_info: model.NetworkInfo) -> None:
@@ -76,6 +86,7 @@ class Destroy:
             lambda: self._disks.unmount(instance),
             lambda: self._workloads.discard(instance),
             lambda: self._drives.discard(instance.uuid),
+            lambda: self._volumes.discard(instance),
             lambda: self._points.remove(instance.uuid),
             lambda: self._network.remove(instance, network_info),
             # Not before the workload is gone: none is opened after it.

@@ -15,10 +15,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
+
+from nova.compute import utils as compute_utils
 
 from nova import context as nova_context
 from nova import objects
+from nova_docker.volumes import propagate
+
+#: What Nova calls the root disk. A container has none by that name.
+ROOT = '/dev/vda'
 
 
 def tag(instance: objects.Instance) -> None:
@@ -28,8 +35,29 @@ def tag(instance: objects.Instance) -> None:
     where there is any: a container asks for it before Nova would save it.
     """
     others = [device for device in _devices(instance)
-              if not isinstance(device, objects.NetworkInterfaceMetadata)]
-    _tell(instance, [*_tagged(instance), *others])
+              if not isinstance(device, (objects.NetworkInterfaceMetadata,
+                                         objects.DiskMetadata))]
+    _tell(instance, [*_tagged(instance), *_disks(instance), *others])
+
+
+def volume_tags(instance: objects.Instance) -> Mapping[str, str]:
+    """Return the tags of an instance's volumes that have one, by volume."""
+    mappings = objects.BlockDeviceMappingList.get_by_instance_uuid(
+        nova_context.get_admin_context(), instance.uuid)
+    return {mapping.volume_id: mapping.tag for mapping in mappings
+            if mapping.volume_id and 'tag' in mapping and mapping.tag}
+
+
+def next_name(mappings: objects.BlockDeviceMappingList,
+              wanted: str | None) -> str:
+    """Return the name of a device that is added to others.
+
+    :param wanted: by the user; its letter counts
+    """
+    used = [mapping.device_name for mapping in mappings
+            if mapping.device_name]
+    return str(compute_utils.get_next_device_name(
+        None, [ROOT, *used], ROOT, wanted))
 
 
 def share(instance: objects.Instance,
@@ -70,3 +98,12 @@ def _tagged(instance: objects.Instance
     return [
         objects.NetworkInterfaceMetadata(mac=port.address, tags=[port.tag])
         for port in ports if 'tag' in port and port.tag]
+
+
+def _disks(instance: objects.Instance) -> list[objects.DiskMetadata]:
+    """Return the tagged volumes, with the directory that is named so."""
+    return [
+        objects.DiskMetadata(
+            serial=volume, tags=[tag],
+            **{'path': f'/volumes/{tag}'} if propagate.is_name(tag) else {})
+        for volume, tag in volume_tags(instance).items()]

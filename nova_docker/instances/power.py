@@ -67,6 +67,7 @@ class Power:
         self._network.ensure(instance, network_info)
         self._workloads.follow_sandbox(instance)
         self._disks.restore(instance, container)
+        self._workloads.check_volumes(instance, container)
         lxcfs.prepare()
         try:
             self._engine.start(name)

@@ -34,6 +34,7 @@ from nova_docker.instances import workload
 from nova_docker import names
 from nova_docker.network import connection
 from nova_docker import spec
+from nova_docker.volumes import whole
 
 LOG = logging.getLogger(__name__)
 
@@ -49,16 +50,18 @@ class Resize:
     :param engine: where they run
     :param workloads: sets the old container aside
     :param stops: stops and starts them
+    :param attached: disconnects their volumes
     :param remove: removes what has left for another host
     :param moves: brings a root disk to another host
     """
 
     def __init__(self, engine: client.Engine, workloads: workload.Workload,
-                 stops: power.Power, remove: destroy.Destroy,
-                 moves: migration.Migration) -> None:
+                 stops: power.Power, attached: whole.Volumes,
+                 remove: destroy.Destroy, moves: migration.Migration) -> None:
         self._engine = engine
         self._workloads = workloads
         self._power = stops
+        self._volumes = attached
         self._remove = remove
         self._moves = moves
 
@@ -75,8 +78,14 @@ class Resize:
         try:
             if here:
                 self._change(instance, flavor, timeout)
-                return self._moves.NOWHERE
-            return self._moves.send(context, instance, timeout)
+                told = self._moves.NOWHERE
+            else:
+                told = self._moves.send(context, instance, timeout)
+            if self._volumes.has_any(instance):
+                # Cinder is about to disconnect them, on the same host too.
+                self._power.off(instance, timeout)
+                self._volumes.discard(instance)
+            return told
         except (errors.EngineError, exception.NovaException) as error:
             reason = getattr(error, 'message', None) or str(error)
             raise exception.InstanceFaultRollback(

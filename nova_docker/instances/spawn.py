@@ -36,6 +36,7 @@ from nova_docker.instances import workload
 from nova_docker import lxcfs
 from nova_docker import names
 from nova_docker.network import connection
+from nova_docker.volumes import whole
 
 LOG = logging.getLogger(__name__)
 
@@ -47,18 +48,20 @@ class Spawn:
     :param images: brings a Glance image into the engine
     :param network: connects an instance
     :param workloads: makes what runs the image
+    :param attached: attaches the volumes
     :param undo: removes what a failed spawn has made
     :param events: waits for Neutron
     """
 
     def __init__(self, engine: client.Engine, images: store.Store,
                  network: connection.Connection,
-                 workloads: workload.Workload, undo: destroy.Destroy,
-                 events: virtapi.VirtAPI) -> None:
+                 workloads: workload.Workload, attached: whole.Volumes,
+                 undo: destroy.Destroy, events: virtapi.VirtAPI) -> None:
         self._engine = engine
         self._images = images
         self._network = network
         self._workloads = workloads
+        self._volumes = attached
         self._undo = undo
         self._events = events
 
@@ -74,6 +77,7 @@ class Spawn:
         network_info = details.network_info
         with self._undone_on_failure(instance, network_info):
             self._workloads.check(instance)
+            whole.refuse_root(details.block_devices)
             with futures.ThreadPoolExecutor(2, 'spawn') as threads:
                 image = threads.submit(self._images.ensure, context,
                                        instance, image_meta)
@@ -82,6 +86,8 @@ class Spawn:
                     self._network.enclose(instance, network_info)
                     joined = threads.submit(self._network.join, instance,
                                             network_info)
+                    self._volumes.ensure(context, instance,
+                                         details.block_devices)
                     self._workloads.create(instance, image.result(), details)
                     joined.result()
             if power_on:

@@ -18,11 +18,13 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
 import functools
+import os
 from typing import Any
 import uuid
 
 from oslo_log import log as logging
 
+from nova import exception
 from nova import objects
 from nova_docker.engine import client
 from nova_docker import errors
@@ -31,6 +33,7 @@ from nova_docker.instances import configdrive
 from nova_docker.instances import injection
 from nova_docker.instances import keys
 from nova_docker import names
+from nova_docker import settings
 from nova_docker import spec
 from nova_docker.volumes import propagate
 
@@ -93,15 +96,53 @@ class Workload:
         """
         name = names.workload(instance.uuid)
         drive = self._drives.create(instance)
+        mounts = [*self._points.create(instance.uuid),
+                  *self._fixed(instance, options.get('asked'))]
         self._engine.create(name, self.body(
-            instance, image, binds=[*binds, *drive],
-            mounts=self._points.create(instance.uuid), **options))
+            instance, image, binds=[*binds, *drive], mounts=mounts,
+            **options))
         command.check(self._engine, name)
         self._keys.inject(instance)
         self._files.write(instance, details.files)
         self._tag(instance)
         self._drives.fill(instance, details,
                           lambda: self._keys.owner(name))
+
+    def _fixed(self, instance: objects.Instance,
+               asked: settings.Workload | None) -> list[client.Document]:
+        """Return the mounts of volumes at places of their own.
+
+        :raises BadSetting: a volume that the tenant names is not there
+        """
+        asked = asked or settings.workload(instance.metadata,
+                                           instance.system_metadata)
+        found = []
+        for tag, place in asked.volumes.items():
+            if self._points.is_mounted(instance.uuid,
+                                       propagate.Kind.VOLUMES, tag):
+                found.append(self._points.fixed(instance.uuid, tag,
+                                                place.path))
+            elif place.required:
+                raise errors.BadSetting(
+                    source='Server metadata', key=place.key,
+                    reason=f"no volume with the tag '{tag}' is attached.")
+        return found
+
+    def check_volumes(self, instance: objects.Instance,
+                      container: client.Document) -> None:
+        """See that what the container has at places of their own is there.
+
+        A database that starts without its volume would make a new one.
+
+        :raises InstancePowerOnFailure: naming the volume that is missing
+        """
+        for mount in container['HostConfig'].get('Mounts') or ():
+            if self._points.lacks(instance.uuid, mount['Source']):
+                raise exception.InstancePowerOnFailure(
+                    reason=f"the volume for {mount['Target']} is not "
+                           'attached: attach it with the tag '
+                           f"'{os.path.basename(mount['Source'])}', or "
+                           'rebuild the server without it.')
 
     def limit(self, instance: objects.Instance,
               flavor: objects.Flavor) -> None:

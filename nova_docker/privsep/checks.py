@@ -15,6 +15,7 @@
 from collections.abc import Sequence
 import os
 import re
+import stat
 
 # A letter triple by kind, then the first 11 characters of a port's UUID.
 _HOST_END = re.compile(r'tap[0-9a-f-]{11}')
@@ -25,7 +26,8 @@ _UUID = r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 #: What may be mounted in an instance's own directory, and nothing above it.
 _MOUNT_POINT = re.compile(
     rf'/.+/{_UUID}/(volumes|shares)/[A-Za-z0-9][A-Za-z0-9._-]*')
-_FILE_SYSTEMS = frozenset({'ceph', 'ext4', 'nfs'})
+_FILE_SYSTEMS = frozenset({'btrfs', 'ceph', 'ext2', 'ext3', 'ext4', 'gfs2',
+                           'nfs', 'ocfs2', 'xfs'})
 _OPTION = re.compile(r'[A-Za-z0-9_.-]+(=[A-Za-z0-9_.:/+=@-]+)?')
 #: They make something else of a mount than a new one.
 _OTHER_ACTS = frozenset({
@@ -83,6 +85,13 @@ def mount_point(path: str) -> str:
     """Return the path if it can be a mount point of an instance."""
     if not _MOUNT_POINT.fullmatch(plain_path(path)):
         raise ValueError(f'not a mount point of an instance: {path!r}')
+    return path
+
+
+def block_device(path: str) -> str:
+    """Return the path if it is a block device's own, and no link's."""
+    if not stat.S_ISBLK(os.stat(plain_path(path)).st_mode):
+        raise ValueError(f'not a block device: {path!r}')
     return path
 
 

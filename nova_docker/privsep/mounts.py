@@ -27,9 +27,9 @@ _MS_SHARED = 0x100000
 _MNT_DETACH = 0x2
 _UMOUNT_NOFOLLOW = 0x8
 
-#: Whatever else is asked for, as the last options win: what comes from
-#: outside may neither raise privileges nor bring devices.
-_ALWAYS = ('nosuid', 'nodev')
+#: Of what comes from outside: it may neither raise privileges nor bring
+#: devices. The last options win.
+_RESTRICTED = ('nosuid', 'nodev')
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,17 +48,19 @@ def share(directory: str) -> None:
 
 @privsep.mount_pctxt.entrypoint
 def attach(fstype: str, source: str, point: str,
-           options: Sequence[str]) -> None:
+           options: Sequence[str], restricted: bool = True) -> None:
     """Mount a file system at an instance's mount point.
 
     :param source: a device, or a server and a path on it
+    :param restricted: without privileges and devices, whatever the options
     :raises ProcessExecutionError: with the words of mount(8), which knows
         how each kind of server is asked
     """
     checks.mount_point(point)
     checks.file_system(fstype, source, options)
     processutils.execute(
-        'mount', '-t', fstype, '-o', ','.join([*options, *_ALWAYS]),
+        'mount', '-t', fstype, '-o', ','.join(
+            [*options, *(_RESTRICTED if restricted else ())]) or 'rw',
         '--', source, point)
 
 
@@ -66,12 +68,23 @@ def attach(fstype: str, source: str, point: str,
 def detach(point: str, lazy: bool = False) -> None:
     """Unmount what is mounted last at an instance's mount point.
 
-    :param lazy: also if it is in use; it goes when that ends
-    :raises OSError: if it is in use
+    :param lazy: also if it is in use, or its storage is gone; it goes when
+        that ends
+    :raises OSError: if it is in use, or can't be written to any more
     """
     checks.mount_point(point)
+    if not lazy:
+        _flush(point)
     _check(_libc.umount2(os.fsencode(point), _UMOUNT_NOFOLLOW
                          | (_MNT_DETACH if lazy else 0)), point)
+
+
+def _flush(point: str) -> None:
+    descriptor = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _check(_libc.syncfs(descriptor), point)
+    finally:
+        os.close(descriptor)
 
 
 def _mount(source: str | None, point: str, flags: int) -> None:

@@ -27,10 +27,14 @@ class Mount:
     """A mount point.
 
     :param shared: mounts below it appear wherever it is bound to as well
+    :param source: the device, for one that is on a device
     """
 
     point: str
     shared: bool
+    fstype: str
+    source: str
+    read_only: bool
 
 
 def mounts() -> Iterator[Mount]:
@@ -40,11 +44,17 @@ def mounts() -> Iterator[Mount]:
     """
     for line in _TABLE.read_text().splitlines():
         # https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo
-        before, _separator, _after = line.partition(' - ')
+        before, _separator, after = line.partition(' - ')
         fields = before.split(' ')
+        fstype, source, _options = after.split(' ', 2)
         yield Mount(
-            _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[4]),
-            any(field.startswith('shared:') for field in fields[6:]))
+            _plain(fields[4]),
+            any(field.startswith('shared:') for field in fields[6:]),
+            fstype, _plain(source), 'ro' in fields[5].split(','))
+
+
+def _plain(text: str) -> str:
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 def find(point: str) -> Mount | None:

@@ -45,6 +45,11 @@ class Kind(enum.StrEnum):
     SHARES = 'shares'
 
 
+def is_name(name: str) -> bool:
+    """Whether something can be mounted under this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 class Propagation:
     """Mounts file systems into workloads.
 
@@ -91,37 +96,62 @@ class Propagation:
                             'ReadOnlyNonRecursive': True},
         } for kind in Kind]
 
+    def fixed(self, uuid: str, name: str, target: str) -> dict[str, Any]:
+        """Return the mount of a volume at a place of its own.
+
+        It is made when the workload starts, and stays until it ends.
+        """
+        return {'Type': 'bind', 'Target': target,
+                'Source': self.point(uuid, Kind.VOLUMES, name),
+                'BindOptions': {'Propagation': 'rslave'}}
+
+    def lacks(self, uuid: str, source: str) -> bool:
+        """Whether it is the place of a volume that is not there."""
+        directory, name = os.path.split(source)
+        return (directory == self._directory(uuid, Kind.VOLUMES)
+                and not self.is_mounted(uuid, Kind.VOLUMES, name))
+
     def mount(self, uuid: str, kind: Kind, name: str, fstype: str,
-              source: str, options: Sequence[str] = ()) -> None:
+              source: str, options: Sequence[str] = (),
+              restricted: bool = True) -> None:
         """Mount a file system, unless it is there already.
 
         :param name: of the directory in which it appears
+        :param restricted: without privileges and devices in any case
         :raises ValueError: if that can't be the name of one
         :raises ProcessExecutionError: with the words of mount(8)
         """
-        point = self._point(uuid, kind, name)
+        point = self.point(uuid, kind, name)
         if mounttable.find(point) is not None:
             return
+        self.prepare()
         os.makedirs(point, exist_ok=True)
         try:
-            mounts.attach(fstype, source, point, list(options))
+            mounts.attach(fstype, source, point, list(options), restricted)
         except Exception:
             os.rmdir(point)
             raise
 
-    def unmount(self, uuid: str, kind: Kind, name: str) -> None:
+    def unmount(self, uuid: str, kind: Kind, name: str,
+                lazy: bool = False) -> None:
         """Unmount a file system; it may be gone already.
 
+        :param lazy: also if it is in use, or its storage is gone
         :raises OSError: if it is in use
         """
-        point = self._point(uuid, kind, name)
+        point = self.point(uuid, kind, name)
         if mounttable.find(point) is not None:
-            mounts.detach(point)
+            mounts.detach(point, lazy)
         _remove(point)
+
+    def find(self, uuid: str, kind: Kind, name: str
+             ) -> mounttable.Mount | None:
+        """Return what is mounted under this name."""
+        return mounttable.find(self.point(uuid, kind, name))
 
     def is_mounted(self, uuid: str, kind: Kind, name: str) -> bool:
         """Whether something is mounted under this name."""
-        return mounttable.find(self._point(uuid, kind, name)) is not None
+        return self.find(uuid, kind, name) is not None
 
     def remove(self, uuid: str) -> None:
         """Leave nothing of an instance, whose workload is gone.
@@ -142,8 +172,12 @@ class Propagation:
     def _directory(self, uuid: str, kind: Kind) -> str:
         return os.path.join(self._root, uuid, kind)
 
-    def _point(self, uuid: str, kind: Kind, name: str) -> str:
-        if not _NAME.fullmatch(name):
+    def point(self, uuid: str, kind: Kind, name: str) -> str:
+        """Return the directory of the host in which something is mounted.
+
+        :raises ValueError: if the name can't be that of one
+        """
+        if not is_name(name):
             raise ValueError(f"'{name}' can't be the name of a directory")
         return os.path.join(self._directory(uuid, kind), name)
 

@@ -25,6 +25,7 @@ from nova.objects import share_mapping
 from oslo_concurrency import processutils
 
 from nova_docker.conf import CONF
+from nova_docker import errors
 from nova_docker.volumes import propagate
 
 #: File system type, source and options of a mount.
@@ -83,7 +84,7 @@ class Shares:
                 processutils.ProcessExecutionError) as error:
             raise exception.ShareMountError(
                 share_id=share.share_id, server_id=share.instance_uuid,
-                reason=_reason(error)) from error
+                reason=errors.output(error)) from error
 
     def unmount(self, share: share_mapping.ShareMapping) -> bool:
         """Unmount a share, which may be gone.
@@ -97,7 +98,7 @@ class Shares:
         except (OSError, ValueError) as error:
             raise exception.ShareUmountError(
                 share_id=share.share_id, server_id=share.instance_uuid,
-                reason=_reason(error)) from error
+                reason=errors.output(error)) from error
         return False
 
     def is_mounted(self, share: share_mapping.ShareMapping) -> bool:
@@ -107,10 +108,3 @@ class Shares:
         return any(self._points.is_mounted(
             each.instance_uuid, propagate.Kind.SHARES, each.tag)
             for each in mappings)
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong, without the command and its passwords."""
-    if isinstance(error, processutils.ProcessExecutionError):
-        return ' '.join((error.stderr or error.stdout or '').split())
-    return str(error)

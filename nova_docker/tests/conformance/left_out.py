@@ -16,8 +16,6 @@ from collections.abc import Mapping
 
 #: What a container, or its host, can't have.
 NEVER: Mapping[str, str] = {
-    'block_stats': 'a container has no block device that could be asked for',
-    'get_device_name_for_instance': 'a container has no block device to name',
     'get_instance_disk_info': 'a container has no disk files with a format',
     'get_mks_console': 'a container has no screen',
     'get_spice_console': 'a container has no screen',
@@ -27,9 +25,4 @@ NEVER: Mapping[str, str] = {
     'live_migration_abort': 'processes do not move from kernel to kernel',
     'set_host_enabled': 'Nova disables its own service instead, as it does '
                         'with libvirt',
-}
-#: What comes with Cinder's volumes.
-WITH_VOLUMES: Mapping[str, str] = {
-    'attach_volume': 'volumes are not there yet',
-    'get_volume_connector': 'volumes are not there yet',
 }

@@ -49,7 +49,10 @@ from nova_docker import privsep
 from nova_docker import resources
 from nova_docker import spec
 from nova_docker.tests import base
+from nova_docker.volumes import attachment
 from nova_docker.volumes import propagate
+from nova_docker.volumes import records
+from nova_docker.volumes import whole
 
 _BUSYBOX = pathlib.Path('/bin/busybox')
 #: The busybox programs that the tests' images have.
@@ -142,6 +145,18 @@ class EngineTestCase(base.TestCase):
         self.tag: mock.Mock = mock.create_autospec(devices.tag)
         self.points = self.make_points()
         self.workloads = self.make_workloads(self.engine)
+        #: What users call their volumes, by volume.
+        self.volume_tags: dict[str, str] = {}
+        self.records = self.make_records()
+        self.attachments = attachment.Attachments(
+            self.engine, self.points, self.records,
+            lambda instance: self.volume_tags)
+        self.attached = whole.Volumes(self.attachments, self.records,
+                                      self.points)
+
+    def make_records(self) -> records.Records:
+        """Return what keeps account of connected volumes."""
+        return records.Records(self.useFixture(fixtures.TempDir()).path)
 
     def make_points(self) -> propagate.Propagation:
         """Return where file systems are mounted into workloads."""
@@ -167,7 +182,7 @@ class EngineTestCase(base.TestCase):
             self.network, self.make_workloads(engine),
             rootdisk.RootDisk(engine), self.make_power(engine),
             configdrive.ConfigDrive(engine, self.boxes), self.points,
-            serial.Serial(engine, '127.0.0.1', '21300:21400'))
+            self.attached, serial.Serial(engine, '127.0.0.1', '21300:21400'))
 
     def make_workloads(self, engine: client.Engine) -> workload.Workload:
         """Return what makes workloads in an engine."""

@@ -45,7 +45,10 @@ class DriverTestCase(base.EngineTestCase):
         self.glance = glance.Glance(self.archive)
         self.useFixture(fixtures.MockPatch(
             'nova.image.glance.API', return_value=self.glance.api))
-        # There is no database, where the ports' tags would be.
+        # There is no database, where the devices' tags would be.
+        self.useFixture(fixtures.MockPatchObject(
+            objects.BlockDeviceMappingList, 'get_by_instance_uuid',
+            autospec=True, return_value=objects.BlockDeviceMappingList()))
         self.useFixture(fixtures.MockPatchObject(
             objects.VirtualInterfaceList, 'get_by_instance_uuid',
             autospec=True, return_value=objects.VirtualInterfaceList()))

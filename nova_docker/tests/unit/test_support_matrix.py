@@ -56,8 +56,6 @@ OPERATIONS = {
     'rescue': _needs('rescue', 'unrescue'),
     # Nova makes a rebuild of these, if the driver has none of its own.
     'rebuild': _needs('destroy', 'spawn'),
-    'rebuild-volume-backed': _needs(
-        'attach_volume', 'detach_volume'),
     'resize': _needs(
         'migrate_disk_and_power_off', 'finish_migration',
         'confirm_migration', 'finish_revert_migration',
@@ -102,7 +100,7 @@ OPERATIONS = {
 }
 
 #: What nothing in a driver's interface tells of. The driver has none of it.
-UNTOLD = {'boot-encrypted-vm', 'file-backed-memory'}
+UNTOLD = {'boot-encrypted-vm', 'file-backed-memory', 'rebuild-volume-backed'}
 
 
 def _matrix() -> configparser.ConfigParser:

@@ -41,7 +41,7 @@ class OverlapTestCase(base.EngineTestCase):
             network=model.Network(subnets=[]))])
         self.spawn = spawn.Spawn(
             self.engine, self.images, self.network, self.workloads,
-            self.make_destroy(),
+            self.attached, self.make_destroy(),
             nova_api.VirtAPI())
 
     def run_spawn(self) -> None:

@@ -47,7 +47,8 @@ class ResizeTestCase(base.EngineTestCase):
         self.glance.create.return_value = {'id': 'temporary'}
         self.build = mock.create_autospec(spawn.Spawn, instance=True)
         self.resize = resize.Resize(
-            self.engine, self.workloads, self.power, self.make_destroy(),
+            self.engine, self.workloads, self.power, self.attached,
+            self.make_destroy(),
             migration.Migration(
                 self.glance, snapshot.Snapshot(self.engine, self.glance),
                 self.power, self.build))

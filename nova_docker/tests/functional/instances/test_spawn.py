@@ -73,7 +73,7 @@ class SpawnTestCase(base.EngineTestCase):
             self.images.ensure.return_value = image
         spawn.Spawn(
             self.engine, self.images, self.network, self.workloads,
-            self.undo, self.events)(
+            self.attached, self.undo, self.events)(
                 context.get_admin_context(), instance, objects.ImageMeta(),
                 configdrive.Details(self.ports, given, password), power_on)
 

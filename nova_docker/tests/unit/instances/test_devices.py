@@ -18,6 +18,7 @@ from typing import Any
 
 import fixtures
 
+from nova import exception
 from nova import objects
 from nova_docker.instances import devices
 from nova_docker.tests import base
@@ -29,6 +30,16 @@ class DevicesTestCase(base.TestCase):
         self.instance = base.make_instance(device_metadata=None)
         self.save = self.useFixture(fixtures.MockPatchObject(
             objects.Instance, 'save', autospec=True)).mock
+        self.mappings = self.useFixture(fixtures.MockPatchObject(
+            objects.BlockDeviceMappingList, 'get_by_instance_uuid',
+            autospec=True)).mock
+        self.use_volumes()
+
+    def use_volumes(self, **tags: str | None) -> None:
+        """Let the instance have volumes, and their tags."""
+        self.mappings.return_value = objects.BlockDeviceMappingList(
+            objects=[objects.BlockDeviceMapping(volume_id=volume, tag=tag)
+                     for volume, tag in tags.items()])
 
     def tag(self, *ports: dict[str, Any]) -> list[tuple[str, list[str]]]:
         """Return MAC and tags of each device that is told of."""
@@ -66,6 +77,33 @@ class DevicesTestCase(base.TestCase):
                          (port.tags, share.share_id, share.tag))
         devices.share(self.instance, [])
         self.assertEqual([port], self.instance.device_metadata.devices)
+
+    def test_tagged_volumes(self) -> None:
+        """They are told of beside ports, and go when they are detached."""
+        self.use_volumes(one='data', two=None, three='no/name')
+        self.useFixture(fixtures.MockPatchObject(
+            objects.VirtualInterfaceList, 'get_by_instance_uuid',
+            autospec=True, return_value=objects.VirtualInterfaceList()))
+        devices.tag(self.instance)
+        [named, other] = self.instance.device_metadata.devices
+        self.assertEqual(('one', '/volumes/data', ['data']),
+                         (named.serial, named.path, named.tags))
+        self.assertEqual(('three', ['no/name']), (other.serial, other.tags))
+        self.assertNotIn('path', other)
+        self.use_volumes()
+        devices.tag(self.instance)
+        self.assertIsNone(self.instance.device_metadata)
+
+    def test_the_next_name(self) -> None:
+        def name(wanted: str | None, *used: str | None) -> str:
+            return devices.next_name(objects.BlockDeviceMappingList(objects=[
+                objects.BlockDeviceMapping(device_name=each)
+                for each in used]), wanted)
+        self.assertEqual('/dev/vdb', name(None))
+        self.assertEqual('/dev/vdc', name(None, '/dev/vda', '/dev/vdb', None))
+        self.assertEqual('/dev/vdh', name('/dev/sdh', '/dev/vda'))
+        self.assertRaises(exception.DevicePathInUse, name, '/dev/vdb',
+                          '/dev/vdb')
 
     def test_nothing_to_tell(self) -> None:
         """What was there before is gone, and Nova saves that."""

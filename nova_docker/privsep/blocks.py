@@ -1,0 +1,188 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Privileged acts on the block devices of volumes."""
+
+from collections.abc import Iterator
+import errno
+import io
+import mmap
+import os
+import re
+
+from oslo_concurrency import processutils
+from oslo_utils import units
+
+from nova_docker import privsep
+from nova_docker.privsep import checks
+
+#: blkid's exit codes.
+_NOTHING, _AMBIVALENT = 2, 8
+#: A device of this size is read whole before it is taken for blank. Of a
+#: larger one the two ends are, which is where signatures are, and so many
+#: pieces between them.
+_WHOLE = 64 * units.Mi
+_END = 16 * units.Mi
+_PIECES, _PIECE = 512, 16 * units.Ki
+_ZEROS = bytes(units.Mi)
+_PAGE = 4096
+_LABEL = 'nova-docker'
+_LOOP = re.compile('/dev/loop[0-9]+')
+
+
+@privsep.mount_pctxt.entrypoint
+def identify(device: str) -> dict[str, str]:
+    """Return what libblkid finds on a device, by its own names.
+
+    ``USAGE`` and ``TYPE`` of a file system, ``PTTYPE`` of a partition table.
+    Nothing found is no proof that there is nothing.
+    """
+    checks.block_device(device)
+    try:
+        output, _errors = processutils.execute(
+            'blkid', '--probe', '--output', 'export', '--', device)
+    except processutils.ProcessExecutionError as error:
+        if error.exit_code == _NOTHING:
+            return {}
+        if error.exit_code == _AMBIVALENT:
+            return {'TYPE': 'several signatures'}
+        raise
+    return dict(line.split('=', 1) for line in output.splitlines()
+                if '=' in line)
+
+
+@privsep.mount_pctxt.entrypoint
+def make_file_system(device: str, fstype: str, uuid: str) -> bool:
+    """Make a file system on a blank device.
+
+    :param fstype: ext4 or xfs
+    :param uuid: it gets this one
+    :returns: False if the device is not blank; nothing is written then
+    :raises ProcessExecutionError: with the words of mkfs
+    """
+    checks.block_device(device)
+    if fstype not in ('ext4', 'xfs'):
+        raise ValueError(f'not a file system to make: {fstype!r}')
+    if not _is_blank(device):
+        return False
+    if fstype == 'xfs':
+        processutils.execute('mkfs.xfs', '-q', '-L', _LABEL,
+                             '-m', f'uuid={uuid}', '--', device)
+        return True
+    processutils.execute('mkfs.ext4', '-q', '-F', '-m', '0', '-L', _LABEL,
+                         '-U', uuid, '--', device)
+    # Databases insist on an empty directory. fsck makes another if need be.
+    processutils.execute('debugfs', '-w', '-R', 'rmdir lost+found', device)
+    return True
+
+
+@privsep.mount_pctxt.entrypoint
+def grow(fstype: str, device: str, point: str) -> None:
+    """Make a mounted file system as large as its device.
+
+    :raises ProcessExecutionError: with the words of its tool
+    """
+    checks.block_device(device)
+    checks.mount_point(point)
+    if fstype in ('ext2', 'ext3', 'ext4'):
+        processutils.execute('resize2fs', device)
+    elif fstype == 'xfs':
+        processutils.execute('xfs_growfs', '-d', point)
+    elif fstype == 'btrfs':
+        processutils.execute('btrfs', 'filesystem', 'resize', 'max', point)
+    else:
+        raise ValueError(f'{fstype} does not grow while it is mounted')
+
+
+@privsep.mount_pctxt.entrypoint
+def attach_file(path: str) -> str:
+    """Return a loop device of a file; the same one if it has one."""
+    checks.plain_path(path)
+    output, _errors = processutils.execute(
+        'losetup', '--find', '--show', '--nooverlap', '--', path)
+    return str(output.strip())
+
+
+@privsep.mount_pctxt.entrypoint
+def detach_file(path: str) -> None:
+    """Let go of a file's loop device: now, or when it is unmounted."""
+    checks.plain_path(path)
+    output, _errors = processutils.execute(
+        'losetup', '--noheadings', '--output', 'NAME', '--associated', path)
+    for device in output.split():
+        if _LOOP.fullmatch(device):
+            processutils.execute('losetup', '--detach', device)
+
+
+@privsep.mount_pctxt.entrypoint
+def is_free(device: str) -> bool:
+    """Tell whether a device is mounted nowhere, or gone."""
+    if not os.path.exists(device):
+        return True
+    checks.block_device(device)
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        return error.errno != errno.EBUSY
+    return True
+
+
+@privsep.mount_pctxt.entrypoint
+def responds(device: str) -> bool:
+    """Tell whether a device can be read, past all caches."""
+    if not os.path.exists(device):
+        return False
+    checks.block_device(device)
+    try:
+        descriptor = os.open(device, os.O_RDONLY | os.O_DIRECT)
+    except OSError:
+        return False
+    try:
+        # O_DIRECT wants memory of whole pages.
+        with mmap.mmap(-1, _PAGE) as page:
+            return os.preadv(descriptor, [page], 0) > 0
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _is_blank(device: str) -> bool:
+    with open(device, 'rb', buffering=0) as file:
+        size = file.seek(0, io.SEEK_END)
+        return all(_is_zero(file, start, length)
+                   for start, length in _samples(size))
+
+
+def _samples(size: int) -> Iterator[tuple[int, int]]:
+    """Yield the pieces, as offset and length, that are looked at."""
+    if size <= _WHOLE:
+        yield 0, size
+        return
+    yield 0, _END
+    yield size - _END, _END
+    step = (size - 2 * _END) // _PIECES
+    for number in range(_PIECES):
+        # Whole pages, where file systems have theirs.
+        yield (_END + number * step) // _PAGE * _PAGE, _PIECE
+
+
+def _is_zero(file: io.FileIO, start: int, length: int) -> bool:
+    file.seek(start)
+    while length:
+        piece = file.read(min(length, len(_ZEROS)))
+        if not piece:
+            return True
+        if piece != _ZEROS[:len(piece)]:
+            return False
+        length -= len(piece)
+    return True

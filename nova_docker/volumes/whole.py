@@ -1,0 +1,129 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""All volumes of an instance together, through its life."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import functools
+from typing import Any
+
+from nova import exception
+from nova.volume import cinder
+from os_brick import encryptors
+from oslo_log import log as logging
+
+from nova import objects
+from nova.virt import block_device
+from nova.virt import driver
+from nova_docker import errors
+from nova_docker.volumes import attachment
+from nova_docker.volumes import propagate
+from nova_docker.volumes import records
+
+LOG = logging.getLogger(__name__)
+
+BlockDevices = Mapping[str, Any]
+
+
+class Volumes:
+    """Sees that instances have their volumes, and leave none behind.
+
+    :param attachments: attaches and detaches one
+    :param kept: the records of all
+    :param points: where they are mounted
+    """
+
+    def __init__(self, attachments: attachment.Attachments,
+                 kept: records.Records,
+                 points: propagate.Propagation) -> None:
+        self._attachments = attachments
+        self._records = kept
+        self._points = points
+
+    def prepare(self) -> None:
+        """Have a place for them; end what was left half done.
+
+        :raises InvalidConfiguration: there can be no such place
+        """
+        self._points.prepare()
+        for record in self._records.all():
+            try:
+                self._attachments.recover(record)
+            except Exception:
+                LOG.exception('Volume %s could not be taken back.',
+                              record.volume, instance_uuid=record.instance)
+
+    def ensure(self, context: Any, instance: objects.Instance,
+               devices: BlockDevices | None = None) -> None:
+        """See that an instance has every volume; those it has stay.
+
+        :param devices: Nova's account of them; by default what this host
+            knows
+        """
+        if devices is None:
+            for record in self._records.of_instance(instance.uuid):
+                self._attachments.attach(
+                    context, instance, record.connection, record.device,
+                    record.encryption)
+            return
+        for each in driver.block_device_info_get_mapping(devices):
+            connection = each['connection_info']
+            self._attachments.attach(
+                context, instance, connection, each['mount_device'],
+                _encryption(context, connection))
+
+    def discard(self, instance: objects.Instance) -> None:
+        """Take every volume away; its workload does not run.
+
+        Can be run again.
+        """
+        errors.take_all(*(
+            functools.partial(self._attachments.discard, record)
+            for record in self._records.of_instance(instance.uuid)))
+
+    def has_any(self, instance: objects.Instance) -> bool:
+        """Whether an instance has a volume on this host."""
+        return bool(self._records.of_instance(instance.uuid))
+
+    def extend(self, instance: objects.Instance,
+               connection: attachment.Connection) -> None:
+        """Grow the file system of a volume that Cinder has extended."""
+        volume = str(block_device.get_volume_id(connection))
+        record = self._records.find(instance.uuid, volume)
+        if record is None:
+            raise exception.VolumeNotFound(volume_id=volume)
+        self._attachments.extend(record)
+
+
+def refuse_root(devices: BlockDevices | None) -> None:
+    """Refuse a server whose root disk would be a volume.
+
+    :raises UnsuitableVolume: saying what to do instead
+    """
+    for each in driver.block_device_info_get_mapping(devices):
+        if each.get('boot_index') == 0:
+            raise errors.UnsuitableVolume(
+                volume=getattr(each, 'volume_id', None) or 'the root disk',
+                reason='a container can not boot from a volume. Boot the '
+                       'server from an image, and attach the volume for its '
+                       'data.')
+
+
+def _encryption(context: Any, connection: attachment.Connection
+                ) -> Mapping[str, Any]:
+    if not connection['data'].get('encrypted'):
+        return {}
+    found: Mapping[str, Any] = encryptors.get_encryption_metadata(
+        context, cinder.API(), connection['serial'], connection)
+    return found
