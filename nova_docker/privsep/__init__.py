@@ -65,19 +65,16 @@ cfg.CONF.set_default(
     'thread_pool_size', 8, group='docker_network_privileged')
 
 # SYS_ADMIN mounts, DAC_READ_SEARCH looks into what is nova-compute's alone.
-# For volumes: DAC_OVERRIDE writes to one that is a file of somebody else's on
-# a share, SYS_RESOURCE grows a file system that is in use, SYS_PTRACE tells
-# who keeps one busy.
+# SYS_PTRACE tells who keeps a volume busy. Programs that are started here, as
+# mkfs and resize2fs, are root's, with all that root may do.
 mount_pctxt = priv_context.PrivContext(
     'nova_docker.privsep',
     cfg_section='docker_mount_privileged',
     pypath=__name__ + '.mount_pctxt',
     capabilities=[
         capabilities.CAP_SYS_ADMIN,
-        capabilities.CAP_DAC_OVERRIDE,
         capabilities.CAP_DAC_READ_SEARCH,
         capabilities.CAP_SYS_PTRACE,
-        capabilities.CAP_SYS_RESOURCE,
     ],
 )
 

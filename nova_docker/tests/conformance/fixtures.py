@@ -32,6 +32,7 @@ import tarfile
 import tempfile
 from typing import Any
 import unittest
+import uuid
 import warnings
 
 import docker
@@ -39,6 +40,7 @@ import fixtures
 from nova.network import model
 from nova.tests import fixtures as nova_fixtures
 from nova.tests.unit import utils
+from os_brick import privileged as brick_privsep
 import os_vif
 from sqlalchemy import exc
 from vif_plug_ovs import privsep as os_vif_privsep
@@ -221,7 +223,7 @@ class Suite(fixtures.Fixture):
         self.useFixture(fixtures.MonkeyPatch(
             'nova.tests.unit.utils.get_test_network_info', network_info))
         for context in (privsep.network_pctxt, privsep.proc_pctxt,
-                        privsep.mount_pctxt,
+                        privsep.mount_pctxt, brick_privsep.default,
                         privsep.storage_pctxt, os_vif_privsep.vif_plug):
             # This process is root's and does what the daemons would.
             self.useFixture(fixtures.MockPatchObject(
@@ -237,6 +239,25 @@ class Suite(fixtures.Fixture):
                     group='os_vif_ovs')
         # The plugin reads the option once, when it is made.
         os_vif.initialize(reset=True)
+
+
+class Volume(fixtures.Fixture):
+    """A volume of Cinder's on this machine: a loop device."""
+
+    connection: dict[str, Any]
+
+    def _setUp(self) -> None:
+        file = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'volume')
+        with file.open('wb') as content:
+            content.truncate(32 << 20)
+        device = subprocess.run(
+            ['losetup', '--find', '--show', file], check=True,
+            capture_output=True, text=True).stdout.strip()
+        self.addCleanup(subprocess.run, ['losetup', '--detach', device],
+                        check=False)
+        self.connection = {
+            'driver_volume_type': 'local', 'serial': str(uuid.uuid4()),
+            'data': {'device_path': device}}
 
 
 class EngineFixture(fixtures.Fixture):

@@ -16,6 +16,7 @@ import logging
 from typing import Any
 from typing import ClassVar
 
+from nova import exception
 from nova import objects
 from nova import test
 from nova.tests.unit import utils
@@ -104,6 +105,58 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
             self.ctxt, instance, network_info, image_meta, '', None,
             objects.ShareMappingList())
         return instance, network_info
+
+    def test_attach_detach_volume(self) -> None:
+        """As Nova's test, but with a volume that can be connected."""
+        instance, _network_info = self._get_running_instance()
+        volume = self.useFixture(fixtures.Volume())
+        self.connection.attach_volume(
+            self.ctxt, volume.connection, instance, '/dev/vdb')
+        self.assertEqual(5, len(self.connection.block_stats(instance, 'vdb')))
+        self.connection.detach_volume(
+            self.ctxt, volume.connection, instance, '/dev/vdb')
+
+    def test_attach_detach_different_power_states(self) -> None:
+        instance, network_info = self._get_running_instance()
+        volume = self.useFixture(fixtures.Volume())
+        self.connection.power_off(instance)
+        self.connection.attach_volume(
+            self.ctxt, volume.connection, instance, '/dev/vdb')
+        self.connection.power_on(
+            self.ctxt, instance, network_info, {'block_device_mapping': [
+                {'connection_info': volume.connection,
+                 'mount_device': '/dev/vdb'}]})
+        self.connection.detach_volume(
+            self.ctxt, volume.connection, instance, '/dev/vdb')
+
+    def test_swap_volume(self) -> None:
+        """As Nova's test: there is none, so it can begin with nothing."""
+        instance, _network_info = self._get_running_instance()
+        self.assertRaises(
+            NotImplementedError, self.connection.swap_volume, self.ctxt, {},
+            {}, instance, '/dev/vdb', 2)
+
+    def test_block_stats(self) -> None:
+        """Nova's test asks for a device by a name that none has."""
+        instance, _network_info = self._get_running_instance()
+        self.assertRaises(exception.DiskNotFound, self.connection.block_stats,
+                          instance, 'someid')
+
+    def test_get_device_name_for_instance(self) -> None:
+        instance, _network_info = self._get_running_instance()
+        self.assertEqual(
+            '/dev/vdb', self.connection.get_device_name_for_instance(
+                instance, [], objects.BlockDeviceMapping(device_name=None)))
+
+    def test_get_volume_connector(self) -> None:
+        """As Nova's test, on a host that may have no iSCSI."""
+        result = self.connection.get_volume_connector({'id': 'fake'})
+        self.assertLessEqual({'ip', 'host', 'multipath'}, set(result))
+
+    def test_get_volume_connector_storage_ip(self) -> None:
+        self.flags(my_block_storage_ip='storage_ip', my_ip='my_ip')
+        result = self.connection.get_volume_connector({'id': 'fake'})
+        self.assertEqual('storage_ip', result['ip'])
 
     def test_live_migration(self) -> None:
         """As Nova's test of its base class has it: there is none."""

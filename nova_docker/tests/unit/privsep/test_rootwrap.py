@@ -15,6 +15,7 @@
 import pathlib
 import unittest
 
+from os_brick import privileged as brick_privsep
 from oslo_rootwrap import wrapper
 from vif_plug_ovs import privsep as os_vif_privsep
 
@@ -42,7 +43,7 @@ class RootwrapTestCase(unittest.TestCase):
     def test_daemons_start(self) -> None:
         for context in (privsep.network_pctxt, privsep.storage_pctxt,
                         privsep.proc_pctxt, privsep.mount_pctxt,
-                        os_vif_privsep.vif_plug):
+                        brick_privsep.default, os_vif_privsep.vif_plug):
             self.assert_allowed(
                 True, 'privsep-helper', '--config-file',
                 '/etc/nova/nova-cpu.conf', '--privsep_context',

@@ -35,7 +35,8 @@ from dockenstack.settings import SERVICE_USER
 from dockenstack import shell
 from dockenstack.stamp import Stamp
 
-PACKAGES = ('sudo', 'iproute2', 'ethtool', 'zstd', 'mount', 'e2fsprogs')
+PACKAGES = ('sudo', 'iproute2', 'ethtool', 'zstd', 'mount', 'e2fsprogs',
+            'xfsprogs')
 SCHEMAS = ('nova_api', 'nova_cell0', 'nova')
 PRIVSEP_CONTEXTS = ('nova_sys_admin', 'privsep_osbrick',
                     'vif_plug_ovs_privileged', 'docker_network_privileged',
@@ -106,6 +107,8 @@ def configure_compute(home: Home) -> None:
         'image_cache': {'manager_interval': 60},
         'os_vif_ovs': {'ovsdb_connection': openvswitch.connection(home)},
         'docker': {'url': f'unix://{engine.socket_path()}',
+                   # To grow ext4 takes a privilege that not every root has.
+                   'volume_filesystem': 'xfs',
                    'lxcfs': 'required',
                    'lxcfs_path': lxcfs.path(home)},
     })
