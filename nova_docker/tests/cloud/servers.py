@@ -47,7 +47,11 @@ class Server:
 
     def fault(self) -> str:
         """Return the sentence that tells why the server is in ERROR."""
-        return str(self.wait_for('ERROR').fault['message'])
+        self.wait_for('ERROR')
+        # Nova may write it down after the state.
+        fault = clouds.wait_until(lambda: self.show().fault,
+                                  f'{self.id} has a fault')
+        return str(fault['message'])
 
     def addresses(self) -> list[str]:
         """Return its fixed addresses, in the order of its networks."""
@@ -154,6 +158,12 @@ class Server:
         """Return the actions of a name on this server, the latest first."""
         return [action for action in self._compute.server_actions(self.id)
                 if action.action == name]
+
+    def result(self, name: str) -> str:
+        """Return how the latest action of a name ended, once it has."""
+        def ended() -> str:
+            return ', '.join(set(self.results(self.actions(name)[0])))
+        return str(clouds.wait_until(ended, f'{name} of {self.id} ended'))
 
     def results(self, action: Any) -> list[str]:
         """Return how each ended event of an action ended."""
