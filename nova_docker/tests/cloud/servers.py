@@ -138,6 +138,15 @@ class Server:
         self._compute.unshelve_server(self.id)
         self.wait_for('ACTIVE')
 
+    def soft_delete(self) -> None:
+        """Delete it in a cloud that keeps servers for a while."""
+        self._compute.delete_server(self.id)
+        self.wait_for('SOFT_DELETED')
+
+    def restore(self) -> None:
+        self._compute.restore_server(self.id)
+        self.wait_for('ACTIVE')
+
     def reboot(self, kind: str) -> None:
         """Reboot it; its status alone would not tell of a failure.
 

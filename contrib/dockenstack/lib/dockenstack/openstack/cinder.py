@@ -15,7 +15,6 @@
 import pathlib
 
 from dockenstack.host import users
-from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
@@ -38,7 +37,7 @@ def configure(home: Home) -> None:
         'resource_query_filters_file': share / 'resource_filters.json',
         'rootwrap_config': share / 'rootwrap.conf',
     })
-    ini.write(conf(home), {
+    common.configure(home, conf(home), {
         **sections, 'nova': common.credentials(home, 'cinder')})
 
 
