@@ -151,7 +151,7 @@ class DockerDriver(driver.ComputeDriver):
         self._network.prepare()
         self._points.prepare()
         self._snapshot.discard_leftovers()
-        self._workloads.recover()
+        self._rescue.recover()
         self._lifecycle.start()
         self._procfiles.start()
 
