@@ -61,6 +61,7 @@ from nova_docker.instances import spawn
 from nova_docker.instances import workload
 from nova_docker.network import connection
 from nova_docker.network import datapath
+from nova_docker.network import leftovers
 from nova_docker.network import sandbox
 from nova_docker.network import wiring
 from nova_docker import processor
@@ -141,7 +142,7 @@ class DockerDriver(driver.ComputeDriver):
             engine, self._query, self.emit_event,
             health.Health(lambda: CONF.host,
                           virtapi.update_compute_provider_status),
-            orphans.Orphans(engine, self._destroy))
+            orphans.Orphans(engine, leftovers.Leftovers(), self._destroy))
 
     # The host
 

@@ -94,10 +94,10 @@ class Wiring:
 
     def _plug(self, instance: objects.Instance, vif: model.VIF,
               interface: vif_model.Interface) -> None:
-        is_new = _create_pair(interface)
+        is_new = _create_pair(instance, interface)
         if self._is_left_over(interface, is_new):
             self._unplug_switch(instance, vif, interface)
-            _create_pair(interface)
+            _create_pair(instance, interface)
         self._plug_switch(instance, vif, interface)
 
     @staticmethod
@@ -216,9 +216,11 @@ class Wiring:
                 reason=f'port {vif["id"]}: {error}') from error
 
 
-def _create_pair(interface: vif_model.Interface) -> bool:
+def _create_pair(instance: objects.Instance,
+                 interface: vif_model.Interface) -> bool:
     return bool(links.create_pair(interface.host_name, interface.peer_name,
-                                  interface.mac, interface.mtu))
+                                  interface.mac, interface.mtu,
+                                  instance.uuid))
 
 
 def _is_of_vanished_link(error: Exception) -> bool:
