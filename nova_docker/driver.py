@@ -62,6 +62,7 @@ from nova_docker.instances import spawn
 from nova_docker.instances import workload
 from nova_docker.network import connection
 from nova_docker.network import datapath
+from nova_docker.network import leftovers
 from nova_docker.network import sandbox
 from nova_docker.network import wiring
 from nova_docker import processor
@@ -156,7 +157,7 @@ class DockerDriver(driver.ComputeDriver):
             engine, self._query, self.emit_event,
             health.Health(lambda: CONF.host,
                           virtapi.update_compute_provider_status),
-            orphans.Orphans(engine, self._destroy))
+            orphans.Orphans(engine, leftovers.Leftovers(), self._destroy))
 
     # The host
 
@@ -166,7 +167,7 @@ class DockerDriver(driver.ComputeDriver):
         self._network.prepare()
         self._volumes.prepare()
         self._snapshot.discard_leftovers()
-        self._workloads.recover()
+        self._rescue.recover()
         self._lifecycle.start()
         self._procfiles.start()
 

@@ -32,6 +32,7 @@ NAME = LABEL_PREFIX + 'name'
 ROLE = LABEL_PREFIX + 'role'
 PROJECT = LABEL_PREFIX + 'project'
 IMAGE = LABEL_PREFIX + 'image'
+#: What it was made with: a resize without a restart can't change a label.
 FLAVOR = LABEL_PREFIX + 'flavor'
 VERSION = LABEL_PREFIX + 'version'
 #: What the labels mean may change; this says which meaning they have.

@@ -61,6 +61,17 @@ def has_disk_quota(info: client.Document) -> bool:
             _mount_of(info['DockerRootDir'])[2].find('prjquota') >= 0)
 
 
+def has_init(info: client.Document) -> bool:
+    """Whether the engine has an init for containers, and finds it.
+
+    It names one in any case, and asks it for its version.
+
+    :param info: the engine's facts
+    """
+    commit = info.get('InitCommit') or {}
+    return bool(info.get('InitBinary')) and commit.get('ID') != 'N/A'
+
+
 def _mount_of(path: str) -> tuple[str, str, str]:
     """Return (source, mount point, options) of what a path lies on."""
     best = ('', '', '')
@@ -137,7 +148,7 @@ class Resources:
         # The engine would make directories of what it does not find.
         lxcfs.aim()
         return spec.Host(
-            init=bool(info.get('InitBinary')),
+            init=has_init(info),
             runtimes=frozenset(info.get('Runtimes') or ()),
             disk_quota=has_disk_quota(info),
             block_device=_disk_of(info['DockerRootDir']),

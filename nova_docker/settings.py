@@ -40,6 +40,18 @@ Parser = Callable[[str], Any]
 ULIMITS = ('core', 'cpu', 'data', 'fsize', 'locks', 'memlock', 'msgqueue',
            'nice', 'nofile', 'nproc', 'rss', 'rtprio', 'rttime', 'sigpending',
            'stack')
+#: The kernel's, capabilities(7), and all of them.
+_CAPABILITIES = (
+    'ALL', 'AUDIT_CONTROL', 'AUDIT_READ', 'AUDIT_WRITE', 'BLOCK_SUSPEND',
+    'BPF', 'CHECKPOINT_RESTORE', 'CHOWN', 'DAC_OVERRIDE', 'DAC_READ_SEARCH',
+    'FOWNER', 'FSETID', 'IPC_LOCK', 'IPC_OWNER', 'KILL', 'LEASE',
+    'LINUX_IMMUTABLE', 'MAC_ADMIN', 'MAC_OVERRIDE', 'MKNOD', 'NET_ADMIN',
+    'NET_BIND_SERVICE', 'NET_BROADCAST', 'NET_RAW', 'PERFMON', 'SETFCAP',
+    'SETGID', 'SETPCAP', 'SETUID', 'SYSLOG', 'SYS_ADMIN', 'SYS_BOOT',
+    'SYS_CHROOT', 'SYS_MODULE', 'SYS_NICE', 'SYS_PACCT', 'SYS_PTRACE',
+    'SYS_RAWIO', 'SYS_RESOURCE', 'SYS_TIME', 'SYS_TTY_CONFIG', 'WAKE_ALARM')
+#: One of them as the engine takes it: in any case, with or without CAP_.
+CAPABILITY = rf'(?i:(?:CAP_)?(?:{"|".join(_CAPABILITIES)}))'
 _SIGNALS = frozenset(each.name for each in signal.Signals)
 _SIGNAL_NUMBERS = frozenset(map(str, range(1, signal.NSIG)))
 #: Nova keeps this many bytes of an image property and drops the rest.
@@ -184,7 +196,7 @@ _tag = _matching(r'[A-Za-z0-9][A-Za-z0-9._-]*',
                  "the tag of a volume that can be a directory's name")
 _user = _matching(r'[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][\w.-]*)?',
                   "'user' or 'user:group'")
-_capabilities = _names(r'[A-Za-z_]+', 'a capability such as NET_ADMIN')
+_capabilities = _names(CAPABILITY, 'a capability such as NET_ADMIN')
 
 _IMAGE: Mapping[str, tuple[str, Parser]] = {
     'os_command_line': ('command', words),
@@ -262,6 +274,11 @@ def _environment(source: str, prefix: str,
 def _image(properties: Mapping[str, str]) -> dict[str, Any]:
     source = 'Image property'
     family, volumes = 'docker_env_', 'docker_volume_'
+    for key in properties:
+        if (key.startswith('docker_') and key not in _IMAGE and
+                not key.startswith((family, volumes))):
+            raise _unknown(source, key, [
+                *_IMAGE, f'{family}<NAME>', f'{volumes}<TAG>'])
     _refuse_cut(source, {
         key: text for key, text in properties.items()
         if key in _IMAGE or key.startswith((family, volumes))})

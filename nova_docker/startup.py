@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nova import exception
 from nova_docker.conf import CONF
 from nova_docker.engine import client
@@ -30,18 +32,42 @@ def check(engine: client.Engine) -> None:
     :raises HypervisorUnavailable: through the wall, without an engine
     :raises InvalidConfiguration: naming what to mend
     """
-    version = engine.version()
+    check_version(engine.version())
+    check_cpus(engine.info)
+    check_lxcfs()
+
+
+def check_version(version: client.Document) -> None:
+    """See that the engine is new enough.
+
+    :raises InvalidConfiguration: naming what to mend
+    """
     api = tuple(int(part) for part in version['ApiVersion'].split('.'))
     if api < MINIMUM_API:
         raise exception.InvalidConfiguration(
             f"Docker Engine {version['Version']} is too old: version 20.10 "
             'or later is needed.')
+
+
+def check_cpus(info: Callable[[], client.Document]) -> None:
+    """See that servers can have the CPUs that the options give them.
+
+    :param info: returns the engine's facts
+    :raises InvalidConfiguration: naming what to mend
+    """
     topology.check()
-    if topology.is_divided() and not engine.info()['CPUSet']:
+    if topology.is_divided() and not info()['CPUSet']:
         raise exception.InvalidConfiguration(
             '[compute] cpu_shared_set and cpu_dedicated_set need an engine '
             'that can confine containers to CPUs: this host has no cpuset '
             'control group.')
+
+
+def check_lxcfs() -> None:
+    """See that LXCFS serves if it must.
+
+    :raises InvalidConfiguration: naming what to mend
+    """
     if CONF.docker.lxcfs == 'required' and not lxcfs.serving():
         raise exception.InvalidConfiguration(
             '[docker] lxcfs is required, but LXCFS is not mounted at '

@@ -51,7 +51,7 @@ def _boolean(name: str, description: str) -> base.ExtraSpecValidator:
 
 def register() -> list[base.ExtraSpecValidator]:
     """Return the validators of the ``docker`` namespace."""
-    names = r'[A-Za-z_]+(\s*,\s*[A-Za-z_]+)*'
+    names = rf'{settings.CAPABILITY}(\s*,\s*{settings.CAPABILITY})*'
     return [
         _text('docker:runtime', 'OCI runtime of the engine to run the '
               'container with.', r'[\w.-]+'),

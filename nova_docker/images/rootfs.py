@@ -45,12 +45,34 @@ class _Top:
     def end(self) -> None:
         """Nothing is kept of a file."""
 
+    @property
+    def found(self) -> bool:
+        """Whether it is a root file system as far as its names tell."""
+        return bool(self._marks & _TOP)
+
     def check(self) -> None:
         """Refuse what is an archive of another kind."""
-        if self._marks and not self._marks & _TOP:
+        if self._marks and not self.found:
             raise limits.Unacceptable(
                 'it is a container image and no root file system: it needs '
                 'the container format "docker"')
+
+
+def is_one(chunks: Iterable[compression.Data], *, limit: int) -> bool:
+    """Tell a root file system from the archive of an image.
+
+    :param chunks: the archive, plain or compressed with gzip or zstd
+    :param limit: bytes that it may unpack to
+    :raises Unacceptable: for what is no tar archive, damaged, incomplete or
+        too large
+    """
+    budget = limits.Budget(limit)
+    top = _Top(budget)
+    walker = tarstream.Walker(top)
+    for piece in formats.tar_only(compression.unpacked(chunks, budget)):
+        walker.feed(piece)
+    walker.close()
+    return top.found
 
 
 def checked(chunks: Iterable[compression.Data], *,

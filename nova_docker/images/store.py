@@ -55,7 +55,7 @@ _ARCHITECTURES: Final = {
     'armv7l': ('arm',),
 }
 #: A root file system does not say what to run.
-_ROOTFS_CHANGES: Final = ('CMD ["/bin/sh"]',)
+ROOTFS_CHANGES: Final = ('CMD ["/bin/sh"]',)
 
 
 def architectures() -> tuple[str, ...]:
@@ -224,33 +224,39 @@ class Store:
             stream = archive.sanitised(
                 chunks, reference, architectures=architectures(),
                 limit=CONF.docker.image_max_size * _GIB, unseen=unseen)
-            with self._all_or_nothing(stream, reference) as source:
+            with all_or_nothing(self._engine, stream, reference) as source:
                 self._engine.load_image(source)
 
     def _import(self, start: _Start, reference: str) -> None:
         with start() as chunks:
             stream = rootfs.checked(
                 chunks, limit=CONF.docker.image_max_size * _GIB)
-            with self._all_or_nothing(stream, reference) as source:
-                self._engine.import_image(source, reference, _ROOTFS_CHANGES)
+            with all_or_nothing(self._engine, stream, reference) as source:
+                self._engine.import_image(source, reference, ROOTFS_CHANGES)
 
-    @contextlib.contextmanager
-    def _all_or_nothing(self, stream: Iterator[bytes],
-                        reference: str) -> Iterator[Iterator[bytes]]:
-        source = _Source(stream)
-        try:
-            yield iter(source)
-        except Exception as error:
-            with contextlib.suppress(errors.EngineError):
-                self._engine.remove_image(reference)
-            if source.failure:
-                raise source.failure from None
-            if (isinstance(error, errors.EngineError)
-                    and not isinstance(error, errors.EngineUnavailable)):
-                raise limits.Unacceptable(
-                    f'Docker Engine does not take it: {error.message}'
-                ) from error
-            raise
+
+@contextlib.contextmanager
+def all_or_nothing(engine: client.Engine, stream: Iterator[bytes],
+                   reference: str) -> Iterator[Iterator[bytes]]:
+    """Give a stream to the engine, which keeps nothing if that fails.
+
+    :param reference: the tag under which the engine takes it, as a new one
+    :raises Unacceptable: when the engine does not take what is in it
+    """
+    source = _Source(stream)
+    try:
+        yield iter(source)
+    except Exception as error:
+        with contextlib.suppress(errors.EngineError):
+            engine.remove_image(reference)
+        if source.failure:
+            raise source.failure from None
+        if (isinstance(error, errors.EngineError)
+                and not isinstance(error, errors.EngineUnavailable)):
+            raise limits.Unacceptable(
+                f'Docker Engine does not take it: {error.message}'
+            ) from error
+        raise
 
 
 def _checked_format(image_meta: objects.ImageMeta) -> str:

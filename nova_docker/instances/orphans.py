@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What failed boots left behind while the engine was away."""
+"""What boots left behind that failed, or were cut short."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from nova import objects
 from nova_docker.engine import client
 from nova_docker.instances import destroy
 from nova_docker import names
+from nova_docker.network import leftovers
 
 LOG = logging.getLogger(__name__)
 
@@ -33,16 +34,19 @@ LOG = logging.getLogger(__name__)
 class Orphans:
     """Cleans up after boots whose own cleaning up found no engine.
 
-    Nova forgets on which host such a server was, so nobody else would. What
-    has ever run is not touched, nor what this cloud does not know.
+    And after those that nova-compute did not live to clean up after. Nova
+    forgets on which host such a server was, so nobody else would. What has
+    ever run is not touched, nor what this cloud does not know.
 
     :param engine: where they are
+    :param links: where they may be besides
     :param remove: removes an instance
     """
 
-    def __init__(self, engine: client.Engine,
+    def __init__(self, engine: client.Engine, links: leftovers.Leftovers,
                  remove: destroy.Destroy) -> None:
         self._engine = engine
+        self._links = links
         self._remove = remove
 
     def lost(self, reason: str) -> None:
@@ -57,6 +61,7 @@ class Orphans:
                     LOG.info('Removing what its failed boot has left.',
                              instance=instance)
                     self._remove(instance, model.NetworkInfo())
+                    self._links.remove(uuid)
             except Exception:
                 LOG.exception('What a failed boot has left stays.',
                               instance_uuid=uuid)
@@ -70,7 +75,14 @@ class Orphans:
             and container['State'] != 'created'}
         present = {container['Labels'][names.UUID]
                    for container in containers}
-        yield from sorted(present - started)
+        yield from sorted((present | self._with_links()) - started)
+
+    def _with_links(self) -> set[str]:
+        try:
+            return self._links.owners()
+        except Exception:
+            LOG.exception('What links are left is not known.')
+            return set()
 
 
 def _given_up(uuid: str) -> objects.Instance | None:

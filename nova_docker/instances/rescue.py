@@ -17,9 +17,11 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from nova.compute import vm_states
 from nova.network import model
 from oslo_log import log as logging
 
+from nova import context as nova_context
 from nova import exception
 from nova import objects
 from nova_docker.images import store
@@ -88,16 +90,41 @@ class Rescue:
 
         Can be run again.
         """
+        self._undo(instance)
+        self._power.on(instance, connection.known_ports(instance))
+
+    def recover(self) -> None:
+        """Undo what a nova-compute that was killed had begun.
+
+        Nova leaves such a server in a task that never ends. It is as it was,
+        and stopped, when an operator sets its state.
+        """
+        self._workloads.recover()
+        for uuid in self._workloads.with_stand_in():
+            try:
+                self._undo_unless_rescued(objects.Instance.get_by_uuid(
+                    nova_context.get_admin_context(), uuid))
+            except exception.InstanceNotFound:
+                continue  # It is another cloud's, or about to be removed.
+            except Exception:
+                LOG.exception('A rescue that was cut short stays so.',
+                              instance_uuid=uuid)
+
+    def _undo_unless_rescued(self, instance: objects.Instance) -> None:
+        if (instance.vm_state != vm_states.RESCUED and
+                self._disks.is_lent(instance)):
+            LOG.warning('Its rescue was cut short: it has its own root disk '
+                        'again.', instance=instance)
+            self._undo(instance)
+
+    def _undo(self, instance: objects.Instance) -> None:
         self._workloads.remove_stand_in(instance)
         self._disks.unmount(instance)
         self._workloads.bring_back(instance)
-        self._power.on(instance, connection.known_ports(instance))
 
     def _give_up(self, instance: objects.Instance) -> None:
         try:
-            self._workloads.remove_stand_in(instance)
-            self._disks.unmount(instance)
-            self._workloads.bring_back(instance)
+            self._undo(instance)
         except Exception:
             LOG.exception('The server could not be brought back after a '
                           'failed rescue.', instance=instance)

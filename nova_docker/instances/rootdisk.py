@@ -56,15 +56,24 @@ class RootDisk:
             overlay.mount(layer, target)
 
     def restore(self, instance: objects.Instance,
-                stand_in: client.Document) -> None:
-        """Mount it again for a stand-in that has it; not for another.
+                workload: client.Document) -> None:
+        """Mount it again for a stand-in that has it, before that starts.
 
-        :param stand_in: the workload, inspected
+        Before any other starts it is unmounted: that may be the workload
+        whose root disk it is, after a rescue that was cut short, and the
+        kernel does not say what becomes of a disk that is mounted twice.
+
+        :param workload: what is about to start, inspected
         """
-        bind = f'{directory(instance)}:'
-        if any(each.startswith(bind)
-               for each in stand_in['HostConfig']['Binds'] or ()):
+        if _has(instance, workload):
             self.mount(instance)
+        else:
+            self.unmount(instance)
+
+    def is_lent(self, instance: objects.Instance) -> bool:
+        """Whether the workload is a stand-in that has the root disk."""
+        return _has(instance, self._engine.container(
+            names.workload(instance.uuid)))
 
     @staticmethod
     def _layer(instance: objects.Instance, kept: client.Document) -> str:
@@ -87,3 +96,9 @@ class RootDisk:
             # Others of the server's files may be beside it.
             with contextlib.suppress(OSError):
                 os.rmdir(path)
+
+
+def _has(instance: objects.Instance, workload: client.Document) -> bool:
+    bind = f'{directory(instance)}:'
+    return any(each.startswith(bind)
+               for each in workload['HostConfig']['Binds'] or ())

@@ -93,6 +93,8 @@ class Spawn:
             if power_on:
                 lxcfs.prepare()
                 self._engine.start(names.workload(instance.uuid))
+            else:
+                self._network.silence(network_info)
 
     @contextlib.contextmanager
     def _undone_on_failure(self, instance: objects.Instance,

@@ -258,16 +258,26 @@ class Workload:
         A workload that is set aside while nothing stands in for it is the
         instance's again.
         """
-        found = self._engine.containers(
-            [f'{names.ROLE}={names.Role.WORKLOAD}'])
-        present = {container['Names'][0].lstrip('/'):
-                   container['Labels'][names.UUID] for container in found}
+        present = self._present()
         for name, instance_uuid in present.items():
             main = names.workload(instance_uuid)
             if name == names.successor(instance_uuid):
                 self._engine.remove(name)
             elif name == names.aside(instance_uuid) and main not in present:
                 self._engine.rename(name, main)
+
+    def with_stand_in(self) -> list[str]:
+        """Return the uuids of the instances whose workload is set aside."""
+        return [instance_uuid
+                for name, instance_uuid in self._present().items()
+                if name == names.aside(instance_uuid)]
+
+    def _present(self) -> dict[str, str]:
+        """Return names of the workloads of all kinds, and whose they are."""
+        return {container['Names'][0].lstrip('/'):
+                container['Labels'][names.UUID]
+                for container in self._engine.containers(
+                    [f'{names.ROLE}={names.Role.WORKLOAD}'])}
 
     def discard_aside(self, instance: objects.Instance) -> None:
         """Remove a workload that is set aside; it may be gone already."""

@@ -54,6 +54,10 @@ class Datapath:
         self._switch: ovsdb_lib.BaseOVS | None = None
         self._connecting = threading.Lock()
 
+    def has_bridge(self, name: str) -> bool:
+        """Say whether there is a bridge of that name."""
+        return bool(self._find('Bridge', 'name', name))
+
     def has_port(self, name: str) -> bool:
         """Say whether a bridge has a port of that name."""
         return bool(self._find('Port', 'name', name))

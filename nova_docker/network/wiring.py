@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import uuid
 
@@ -25,6 +26,7 @@ import os_vif
 from os_vif import exception as os_vif_exception
 from os_vif import objects as os_vif_objects
 from oslo_log import log as logging
+from pyroute2.netlink import exceptions as netlink_exceptions
 
 from nova_docker.conf import CONF
 from nova_docker import errors
@@ -77,9 +79,14 @@ class Wiring:
         try:
             try:
                 self._plug(instance, vif, interface)
-            except Exception:
+            except Exception as error:
+                if not _is_of_vanished_link(error):
+                    raise
                 # The kernel takes the link of a namespace that has ended
                 # when it comes to it, which may be in the midst of this.
+                LOG.info('The old link of port %s went while it was plugged: '
+                         'plugging it with a new one.', vif['id'],
+                         instance=instance)
                 self._plug(instance, vif, interface)
         except Exception as error:
             raise exception.VirtualInterfacePlugException(
@@ -87,10 +94,10 @@ class Wiring:
 
     def _plug(self, instance: objects.Instance, vif: model.VIF,
               interface: vif_model.Interface) -> None:
-        is_new = _create_pair(interface)
+        is_new = _create_pair(instance, interface)
         if self._is_left_over(interface, is_new):
             self._unplug_switch(instance, vif, interface)
-            _create_pair(interface)
+            _create_pair(instance, interface)
         self._plug_switch(instance, vif, interface)
 
     @staticmethod
@@ -201,9 +208,7 @@ class Wiring:
         try:
             os_vif.unplug(port, os_vif_util.nova_to_osvif_instance(instance))
         except os_vif_exception.ExceptionBase as error:
-            gone = isinstance(error.__context__,
-                              os_vif_exception.NetworkInterfaceNotFound)
-            if gone and not interface.hybrid_bridge:
+            if _is_of_vanished_link(error) and not interface.hybrid_bridge:
                 # The kernel was faster: it takes the link along with the
                 # namespace that ended. The switch's port went before it.
                 return
@@ -211,9 +216,25 @@ class Wiring:
                 reason=f'port {vif["id"]}: {error}') from error
 
 
-def _create_pair(interface: vif_model.Interface) -> bool:
+def _create_pair(instance: objects.Instance,
+                 interface: vif_model.Interface) -> bool:
     return bool(links.create_pair(interface.host_name, interface.peer_name,
-                                  interface.mac, interface.mtu))
+                                  interface.mac, interface.mtu,
+                                  instance.uuid))
+
+
+def _is_of_vanished_link(error: Exception) -> bool:
+    """Tell whether something failed for want of a link that was there.
+
+    os-vif says less in its own error than in what it handles.
+    """
+    cause = (error.__context__
+             if isinstance(error, (os_vif_exception.PlugException,
+                                   os_vif_exception.UnplugException))
+             else error)
+    if isinstance(cause, netlink_exceptions.NetlinkError):
+        return bool(cause.code == errno.ENODEV)
+    return isinstance(cause, os_vif_exception.NetworkInterfaceNotFound)
 
 
 def _os_vif_port(

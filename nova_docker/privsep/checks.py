@@ -44,6 +44,13 @@ def host_end(name: str) -> str:
     return _matching(_HOST_END, name)
 
 
+def instance(uuid: str) -> str:
+    """Return the uuid if it can be an instance's."""
+    if not re.fullmatch(_UUID, uuid):
+        raise ValueError(f'not the uuid of an instance: {uuid!r}')
+    return uuid
+
+
 def inside_end(name: str) -> str:
     """Return the name if it can be the other end of such a device."""
     return _matching(_INSIDE_END, name)

@@ -24,6 +24,10 @@ from nova_docker.privsep import checks
 from nova_docker.privsep import namespaces
 from nova_docker.privsep import settings
 
+#: The host end says in its alias whose it is: so what no record tells of, and
+#: looks like ours, can be told from what somebody else has made.
+ALIAS = 'nova-docker instance '
+
 
 @privsep.network_pctxt.entrypoint
 def ping() -> None:
@@ -31,15 +35,18 @@ def ping() -> None:
 
 
 @privsep.network_pctxt.entrypoint
-def create_pair(host_name: str, peer_name: str, mac: str, mtu: int) -> bool:
+def create_pair(host_name: str, peer_name: str, mac: str, mtu: int,
+                owner: str) -> bool:
     """Make both ends of an interface; a pair that is there is set up.
 
+    :param owner: the instance's uuid, which the host end tells
     :param mac: the inside end's address
     :param mtu: in bytes
     :returns: whether it is new
     """
     checks.host_end(host_name)
     checks.inside_end(peer_name)
+    alias = f'{ALIAS}{checks.instance(owner)}'
     with pyroute2.IPRoute() as netlink:
         link = _find(netlink, host_name)
         if link is not None and not _is_veth(link):
@@ -48,8 +55,8 @@ def create_pair(host_name: str, peer_name: str, mac: str, mtu: int) -> bool:
             link = None
         if link is None:
             _add(netlink, host_name, peer_name, mac, mtu)
-        else:
-            netlink.link('set', index=link['index'], state='up')
+        which = {'index': link['index']} if link else {'ifname': host_name}
+        netlink.link('set', **which, state='up', ifalias=alias)
         return link is None
 
 

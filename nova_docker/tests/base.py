@@ -36,6 +36,9 @@ nova.conf.neutron.register_dynamic_opts(CONF)
 #: slow machine may not fail a test.
 PATIENCE = 120
 
+#: Whose the instances are that no database has.
+PROJECT = 'project'
+
 
 def make_flavor(**fields: Any) -> objects.Flavor:
     """Return a small flavor; ``fields`` win over the defaults."""
@@ -54,7 +57,7 @@ def make_instance(flavor: objects.Flavor | None = None,
     """
     instance = objects.Instance(**{
         'id': 1, 'uuid': str(uuid.uuid4()), 'hostname': 'server',
-        'display_name': 'server', 'project_id': 'project', 'user_id': 'user',
+        'display_name': 'server', 'project_id': PROJECT, 'user_id': 'user',
         'image_ref': str(uuid.uuid4()), 'key_data': None, 'key_name': None,
         'metadata': {}, 'system_metadata': {}, 'launched_at': None,
         'config_drive': '', 'trusted_certs': None, 'device_metadata': None,

@@ -62,8 +62,13 @@ def tags() -> dict[str, str]:
 
 def remove_image(image_id: str) -> None:
     """Remove what the engine keeps of a Glance image."""
+    remove_reference(names.image_reference(image_id))
+
+
+def remove_reference(name: str) -> None:
+    """Remove a name from the engine, and with its last one the image."""
     try:
-        engine().images.remove(names.image_reference(image_id))
+        engine().images.remove(name)
     except docker.errors.ImageNotFound:
         return
 

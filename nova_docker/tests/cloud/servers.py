@@ -48,7 +48,11 @@ class Server:
 
     def fault(self) -> str:
         """Return the sentence that tells why the server is in ERROR."""
-        return str(self.wait_for('ERROR').fault['message'])
+        self.wait_for('ERROR')
+        # Nova may write it down after the state.
+        fault = clouds.wait_until(lambda: self.show().fault,
+                                  f'{self.id} has a fault')
+        return str(fault['message'])
 
     def addresses(self) -> list[str]:
         """Return its fixed addresses, in the order of its networks."""
@@ -154,6 +158,15 @@ class Server:
         if wait:
             volume.wait_for(wait)
 
+    def soft_delete(self) -> None:
+        """Delete it in a cloud that keeps servers for a while."""
+        self._compute.delete_server(self.id)
+        self.wait_for('SOFT_DELETED')
+
+    def restore(self) -> None:
+        self._compute.restore_server(self.id)
+        self.wait_for('ACTIVE')
+
     def reboot(self, kind: str) -> None:
         """Reboot it; its status alone would not tell of a failure.
 
@@ -189,6 +202,12 @@ class Server:
             return ' '.join(event['details'] for event in events
                             if event['result'] == 'Error')
         return str(clouds.wait_until(told, f'"{name}" on {self.id} fails'))
+
+    def result(self, name: str) -> str:
+        """Return how the latest action of a name ended, once it has."""
+        def ended() -> str:
+            return ', '.join(set(self.results(self.actions(name)[0])))
+        return str(clouds.wait_until(ended, f'{name} of {self.id} ended'))
 
     def results(self, action: Any) -> list[str]:
         """Return how each ended event of an action ended."""

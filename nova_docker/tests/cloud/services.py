@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import json
 import os
 import pathlib
@@ -61,6 +62,23 @@ def up() -> None:
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if ran.returncode:
         raise AssertionError(f'{_UP} failed:\n{ran.stdout}')
+
+
+def set_options(options: Mapping[str, str], *files: str) -> None:
+    """Give the cloud options of its user's own, and restart what has them.
+
+    :param options: of the section DEFAULT; none to end it
+    :param files: below ``etc``
+    """
+    for name in files:
+        local = clouds.home() / 'local' / name
+        local.parent.mkdir(parents=True, exist_ok=True)
+        local.write_text('\n'.join([
+            '[DEFAULT]', *(f'{key} = {value}'
+                           for key, value in options.items()), '']))
+        if not options:
+            local.unlink()
+    up()
 
 
 def compute_service() -> Any:

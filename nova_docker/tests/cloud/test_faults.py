@@ -91,6 +91,9 @@ class FaultTestCase(base.CloudTestCase):
     def test_keys_that_are_wrong(self) -> None:
         bad_image = self.make.image(archives.busybox(),
                                     docker_stop_signal='SIGNOSUCH')
+        # An operator's key has no meaning in a tenant's image.
+        greedy_image = self.make.image(archives.busybox(),
+                                       docker_cap_add='ALL')
         bad_flavor = self.make.flavor({'docker:runtime': 'nope'})
         self._assert_all([
             Fault({'metadata': {key: value}}, tuple(words))
@@ -102,6 +105,8 @@ class FaultTestCase(base.CloudTestCase):
                 ('docker:tty', 'perhaps', 'docker:tty', 'perhaps'))
         ] + [
             Fault({'image': bad_image}, ('docker_stop_signal', 'SIGNOSUCH')),
+            Fault({'image': greedy_image}, ('docker_cap_add',
+                                            'docker_entrypoint')),
             Fault({'flavor': bad_flavor}, ('docker:runtime', 'nope')),
         ])
 

@@ -66,8 +66,10 @@ class InterfaceTestCase(base.CloudTestCase):
         clouds.wait_until(
             lambda: len(host.switch_ports(self.server.id)) == 1,
             'it is off the switch')
-        self.assertFalse([link for link in host.links()
-                          if link.endswith(port_id[:11])])
+        clouds.wait_until(
+            lambda: not [link for link in host.links()
+                         if link.endswith(port_id[:11])],
+            'its link is gone')
 
     def _port_of(self, address: str) -> str:
         [port] = [port.id for port in self.server.ports()

@@ -174,3 +174,46 @@ class EngineTestCase(OperatorTestCase):
         self.running.start()
         self.assertEqual('precious', self.guest.again().run('cat /root/data'))
         self._assert_all_work()
+
+
+class OptionsTestCase(OperatorTestCase):
+    """What an operator has to ask for: host boot, and deletion with delay."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        files = 'nova/nova.conf', 'nova/compute.conf'
+        cls.addClassCleanup(services.set_options, {}, *files)
+        services.set_options({'resume_guests_state_on_host_boot': 'true',
+                              'reclaim_instance_interval': '3600'}, *files)
+
+    def test_host_boot(self) -> None:
+        """What ran before runs again, with its network; the rest does not."""
+        if not services.is_ours('docker'):
+            self.skipTest("the machine's own engine is not ours to kill")
+        before = host.workload(self.running.id)['State']['StartedAt']
+        self._kill('nova-compute')
+        self._kill('docker')
+        self._revive()
+        clouds.wait_until(
+            lambda: host.workload(self.running.id)['State']['StartedAt']
+            != before, 'it is started again')
+        self.running.wait_for('ACTIVE')
+        self.assertEqual('precious', self.guest.again().run('cat /root/data'))
+        self.stopped.wait_for('SHUTOFF')
+        self.assertFalse(host.workload(self.stopped.id)['State']['Running'])
+
+    def test_deleted_and_restored(self) -> None:
+        self.running.soft_delete()
+        self.assertFalse(self.guest.is_reachable())
+        self.assertFalse(host.workload(self.running.id)['State']['Running'])
+        self.running.restore()
+        self.assertEqual('precious', self.guest.again().run('cat /root/data'))
+
+    def test_deleted_before_its_time(self) -> None:
+        doomed = self.shared.server()
+        traces = host.Traces.of(doomed.id)
+        doomed.soft_delete()
+        self.assertNotEqual([], traces.left())
+        clouds.connection('demo').compute.delete_server(doomed.id, force=True)
+        clouds.wait_until(lambda: not traces.left(), 'nothing is left')

@@ -45,8 +45,10 @@ import os_vif
 from sqlalchemy import exc
 from vif_plug_ovs import privsep as os_vif_privsep
 
+from nova_docker import names
 from nova_docker.network import sandbox
 from nova_docker import privsep
+from nova_docker.tests import base as tests
 from nova_docker.tests.functional.network import openvswitch
 from nova_docker.tests.functional.network import processes
 
@@ -56,7 +58,6 @@ _made_up_ports = utils.get_test_network_info
 _DETAILS = {model.VIF_DETAILS_OVS_DATAPATH_TYPE: 'netdev'}
 _BUSYBOX = pathlib.Path('/bin/busybox')
 _CLONE_NEWNET = 0x40000000
-_LABEL = 'org.openstack.nova.uuid'
 
 
 def engine_url() -> str:
@@ -270,10 +271,15 @@ class EngineFixture(fixtures.Fixture):
         self.addCleanup(self._remove, before)
 
     def instances(self) -> list[Any]:
-        """Every container of this driver, sandboxes too."""
+        """Every container of this driver, sandboxes too.
+
+        But for those of the functional tests, which another process may run
+        on the same engine.
+        """
         found: list[Any] = self.client.containers.list(
-            all=True, filters={'label': _LABEL})
-        return found
+            all=True, filters={'label': names.UUID})
+        return [each for each in found
+                if each.labels[names.PROJECT] != tests.PROJECT]
 
     def _remove(self, kept: set[str]) -> None:
         for each in self.instances():

@@ -26,6 +26,7 @@ _SOURCE = _PACKAGE.parent
 #: Who may import whom: a module imports from its own layer's directory and
 #: from the layers below, never from beside or above.
 _LAYERS = (
+    {'cmd'},
     {'driver'},
     {'instances', 'startup'},
     {'console', 'health', 'images', 'network', 'resources', 'volumes'},

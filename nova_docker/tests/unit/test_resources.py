@@ -75,6 +75,10 @@ class HostTestCase(ResourcesTestCase):
         self.engine.info.return_value = facts(InitBinary='')
         self.assertFalse(self.resources.host().init)
 
+    def test_an_engine_that_does_not_find_docker_init(self) -> None:
+        self.engine.info.return_value = facts(InitCommit={'ID': 'N/A'})
+        self.assertFalse(self.resources.host().init)
+
     def test_asked_once_and_again_with_the_inventory(self) -> None:
         self.resources.host()
         self.resources.host()

@@ -95,7 +95,10 @@ class WorkloadTestCase(base.TestCase):
         ('docker_env_9A', 'value', 'environment variable'),
         ('docker_env_A', 'a\0b', 'NUL'),
         ('os_command_line', 'a\0b', 'NUL'),
-        ('docker_env_', 'value', 'environment variable'))
+        ('docker_env_', 'value', 'environment variable'),
+        ('docker_command', 'sh', 'no such key; there are docker_entrypoint'),
+        ('docker_privileged', 'true', 'os_command_line'),
+        ('docker_', '', 'no such key'))
     @ddt.unpack
     def test_bad_image_property(self, key: str, value: str,
                                 reason: str) -> None:
@@ -120,6 +123,11 @@ class WorkloadTestCase(base.TestCase):
                                   {key: value}, {})
         self.assertIn(f"Server metadata '{key}'", str(error))
         self.assertIn(reason, str(error))
+
+    @ddt.data('net_admin', 'CAP_NET_ADMIN', 'ALL')
+    def test_a_capability_as_the_engine_takes_it(self, name: str) -> None:
+        self.assertEqual([name], settings.privileges(
+            {'docker:cap_add': name}).cap_add)
 
     @ddt.data('SIGTERM', 'HUP', '15', 'SIGRTMIN+3', 'RTMAX-1', 'SIGRTMIN')
     def test_stop_signal(self, value: str) -> None:
@@ -167,6 +175,7 @@ class PrivilegesTestCase(base.TestCase):
         ('docker:cap_add', 'NET-ADMIN', 'a capability'),
         ('docker:cap_drop', 'ALL;', 'a capability'),
         ('docker:cap_add', '', 'a capability'),
+        ('docker:cap_add', 'CHOWN,NET_ADMINS', "'NET_ADMINS' is not"),
         ('docker:pids_limit', '-1', '0 or more'),
         ('docker:pids_limit', 'many', 'a number of processes'),
         ('docker:shm_size', '0', 'a number of MiB, 1 or more'),

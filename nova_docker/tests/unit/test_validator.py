@@ -70,6 +70,7 @@ class ValidatorTestCase(base.TestCase):
         ('docker:runtime', 'a b'), ('docker:runtime', ''),
         ('docker:privileged', 'perhaps'), ('docker:cap_add', 'NET-ADMIN'),
         ('docker:cap_add', ''), ('docker:cap_drop', 'ALL,'),
+        ('docker:cap_add', 'NET_ADMIN,NET_ADMINS'),
         ('docker:security_opt', ''), ('docker:pids_limit', '-1'),
         ('docker:pids_limit', 'many'), ('docker:shm_size', '0'),
         ('docker:read_only', '2'), ('docker:ulimit_nofile', '1:'),

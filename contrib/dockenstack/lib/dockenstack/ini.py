@@ -13,6 +13,7 @@
 """Write configuration files of OpenStack and uWSGI."""
 
 from collections.abc import Mapping
+import configparser
 import pathlib
 
 from dockenstack.host import users
@@ -28,6 +29,25 @@ def text(sections: Sections) -> str:
         lines = [f'{key} = {_word(value)}' for key, value in options.items()]
         parts.append('\n'.join([f'[{name}]', *lines]))
     return '\n\n'.join(parts) + '\n'
+
+
+def overridden(sections: Sections, path: pathlib.Path) -> Sections:
+    """Return the options with those of a user's file over them.
+
+    :param path: of a file that may be absent
+    :raises Failure: if the file can't be understood
+    """
+    theirs = configparser.ConfigParser(
+        default_section='', delimiters=('=',), interpolation=None)
+    theirs.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        theirs.read(path)
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise shell.Failure(f'{path} is no configuration file: {error}'
+                            ) from error
+    given = {name: dict(theirs[name]) for name in theirs.sections()}
+    return {name: {**sections.get(name, {}), **given.get(name, {})}
+            for name in (*sections, *given)}
 
 
 def write(path: pathlib.Path, sections: Sections) -> pathlib.Path:

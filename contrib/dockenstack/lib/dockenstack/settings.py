@@ -96,6 +96,11 @@ class Home:
         return self.root / 'etc'
 
     @property
+    def local(self) -> pathlib.Path:
+        """Whoever uses the cloud puts options of their own here."""
+        return self.root / 'local'
+
+    @property
     def data(self) -> pathlib.Path:
         return self.root / 'data'
 

@@ -19,6 +19,7 @@ from unittest import mock
 
 from nova.compute import task_states
 from nova.network import model
+from oslo_utils import units
 
 from nova import context
 from nova import exception
@@ -77,6 +78,14 @@ class RebuildTestCase(base.EngineTestCase):
         self.assertFalse(self.workloads.is_aside(self.instance))
         self.assertEqual([(task_states.REBUILD_SPAWNING,
                            [task_states.REBUILDING])], self.saved)
+
+    def test_the_limits_of_a_resize_without_a_restart(self) -> None:
+        large = tests.make_flavor(memory_mb=96)
+        self.workloads.limit(self.instance, large)
+        self.instance.flavor = large
+        self.rebuild()
+        found = self.engine.container(names.workload(self.instance.uuid))
+        self.assertEqual(96 * units.Mi, found['HostConfig']['Memory'])
 
     def test_an_image_that_does_not_start_loses_nothing(self) -> None:
         self.assertRaises(errors.EngineBadRequest, self.rebuild,

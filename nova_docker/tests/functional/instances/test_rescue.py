@@ -20,6 +20,7 @@ from unittest import mock
 
 import fixtures
 from nova.network import model
+from oslo_utils import units
 
 from nova import context
 from nova import exception
@@ -34,6 +35,7 @@ from nova_docker.instances import rootdisk
 from nova_docker import names
 from nova_docker import privsep
 from nova_docker.privsep import overlay
+from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
 from nova_docker.tests.functional import privileged
 
@@ -42,7 +44,9 @@ SERVER = 'echo served >>/starts; echo ready; exec sleep 1000'
 RESCUE = ('CMD ["/bin/sh", "-c", "echo rescuing; exec sleep 1000"]',)
 
 
-class RescueTestCase(base.EngineTestCase):
+class RescueBase(base.EngineTestCase):
+    """A server that runs, and what rescues it."""
+
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
@@ -83,6 +87,8 @@ class RescueTestCase(base.EngineTestCase):
     def directory(self) -> pathlib.Path:
         return pathlib.Path(rootdisk.directory(self.instance))
 
+
+class RescueTestCase(RescueBase):
     def test_a_change_made_there_is_in_the_server(self) -> None:
         self.begin()
         self.wait_for_log(self.instance, 'rescuing')
@@ -149,9 +155,17 @@ class RescueTestCase(base.EngineTestCase):
         self.rescue.end(self.instance)
         self.assertEqual('mine', self.inside('cat', '/etc/motd'))
 
-    def test_killed_before_the_rescue_container_was_made(self) -> None:
-        self.power.off(self.instance)
-        self.workloads.set_aside(self.instance)
-        self.workloads.recover()
-        self.power.on(self.instance, model.NetworkInfo())
-        self.assertEqual('mine', self.inside('cat', '/etc/motd'))
+    def test_the_limits_of_a_resize_without_a_restart(self) -> None:
+        """No label or record tells them, but the instance."""
+        large = tests.make_flavor(memory_mb=96)
+        self.workloads.limit(self.instance, large)
+        self.instance.flavor = large
+        self.begin()
+        self.assertEqual(96 * units.Mi, self.memory())
+        self.rescue.end(self.instance)
+        self.assertEqual(96 * units.Mi, self.memory())
+
+    def memory(self) -> int:
+        """Return the workload's limit in bytes."""
+        found = self.engine.container(names.workload(self.instance.uuid))
+        return int(found['HostConfig']['Memory'])

@@ -116,12 +116,14 @@ class SuccessTestCase(SpawnTestCase):
             instance, self.ports[0], pid)
 
     def test_it_stays_off(self) -> None:
-        """Then nobody waits for Neutron."""
+        """Then nobody waits for Neutron, and its ports answer nothing."""
         instance = self.make_instance()
         self.spawn(instance, self.make_image(), power_on=False)
         self.assertEqual(power_state.SHUTDOWN, query.Query(
             self.engine).info(instance).state)
         self.assertEqual([], self.events.expected)
+        self.wires.silence.assert_called_once_with(self.ports[0])
+        self.assertEqual('silence', self.wires.method_calls[-1][0])
 
     def test_nobody_waits_for_a_port_that_is_wired(self) -> None:
         self.ports[0]['active'] = True

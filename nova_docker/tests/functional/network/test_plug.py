@@ -14,13 +14,16 @@
 
 import json
 from typing import Any
+from unittest import mock
 
 from nova import exception
 from nova.network import model
 from nova import objects
+import os_vif
 from oslo_utils import uuidutils
 
 from nova_docker import errors
+from nova_docker.network import leftovers
 from nova_docker.tests.functional.network import base
 from nova_docker.tests.functional.network import openvswitch
 from nova_docker.tests.functional.network import ports
@@ -151,6 +154,32 @@ class PlugTestCase(base.NetworkTestCase):
         for _ in range(2):
             self.wiring.unplug_forgotten(self.instance)
             self.assert_clean()
+
+    def test_a_link_says_whose_it_is_until_a_container_has_it(self) -> None:
+        left = leftovers.Leftovers()
+        vif = self.plug()
+        self.assertEqual({self.instance.uuid}, left.owners())
+        container = self.container()
+        self.wiring.connect(self.instance, vif, container.pid)
+        self.assertEqual(set(), left.owners())
+        left.remove(self.instance.uuid)
+        self.assertIn(vif['devname'], base.host_links())
+
+    def test_a_link_that_was_not_plugged_is_removed(self) -> None:
+        vif, foreign = ports.make_vif(1), ports.make_vif(2)
+        processes.run('ip', 'link', 'add', foreign['devname'], 'type', 'veth')
+        self.addCleanup(processes.run, 'ip', 'link', 'delete',
+                        foreign['devname'])
+        with mock.patch.object(os_vif, 'plug', autospec=True):
+            self.wiring.plug(self.instance, vif)
+        left = leftovers.Leftovers()
+        left.remove(uuidutils.generate_uuid())
+        self.assertIn(vif['devname'], base.host_links())
+        for _ in range(2):
+            left.remove(self.instance.uuid)
+            self.assertNotIn(vif['devname'], base.host_links())
+        self.assertEqual(set(), left.owners())
+        self.assertIn(foreign['devname'], base.host_links())
 
     def test_other_types_are_refused_by_name(self) -> None:
         for vif_type in (model.VIF_TYPE_BRIDGE, model.VIF_TYPE_VHOSTUSER,

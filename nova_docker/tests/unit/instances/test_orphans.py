@@ -25,6 +25,7 @@ from nova_docker import errors
 from nova_docker.instances import destroy
 from nova_docker.instances import orphans
 from nova_docker import names
+from nova_docker.network import leftovers
 from nova_docker.tests import base
 
 
@@ -40,7 +41,9 @@ class OrphansTestCase(base.TestCase):
         self.uuid = str(uuid.uuid4())
         self.engine = mock.create_autospec(client.Engine, instance=True)
         self.remove = mock.create_autospec(destroy.Destroy, instance=True)
-        self.orphans = orphans.Orphans(self.engine, self.remove)
+        self.links = mock.create_autospec(leftovers.Leftovers, instance=True)
+        self.links.owners.return_value = set()
+        self.orphans = orphans.Orphans(self.engine, self.links, self.remove)
         self.known: dict[str, objects.Instance] = {}
         patch = mock.patch.object(objects.Instance, 'get_by_uuid',
                                   autospec=True, side_effect=self._get)
@@ -100,6 +103,33 @@ class OrphansTestCase(base.TestCase):
     def test_what_another_cloud_has_stays(self) -> None:
         self._present('created')
         self.assertFalse(self._is_removed())
+
+    def test_what_has_but_a_link_is_removed_with_it(self) -> None:
+        self._know()
+        self.engine.containers.return_value = []
+        self.links.owners.return_value = {self.uuid}
+        self.assertTrue(self._is_removed())
+        self.links.remove.assert_called_once_with(self.uuid)
+
+    def test_a_link_of_what_runs_stays(self) -> None:
+        self._know(deleted=True)
+        self._present('running')
+        self.links.owners.return_value = {self.uuid}
+        self.assertFalse(self._is_removed())
+        self.assertFalse(self.links.remove.called)
+
+    def test_a_link_of_what_is_under_way_or_unknown_stays(self) -> None:
+        self.engine.containers.return_value = []
+        self.links.owners.return_value = {self.uuid}
+        self.assertFalse(self._is_removed())
+        self._know(vm_state=vm_states.BUILDING, host='here')
+        self.assertFalse(self._is_removed())
+
+    def test_a_kernel_that_does_not_tell_of_links_is_no_obstacle(self) -> None:
+        self._know()
+        self._present('created')
+        self.links.owners.side_effect = OSError('no')
+        self.assertTrue(self._is_removed())
 
     def test_a_failure_is_for_the_next_time(self) -> None:
         self._know()

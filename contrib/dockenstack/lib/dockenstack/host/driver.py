@@ -46,8 +46,17 @@ def install(home: Home) -> bool:
         wheel = _build(home, pathlib.Path(scratch))
         shell.run(home.bin / 'python', '-m', 'pip', 'install', '--quiet',
                   '--no-deps', '--no-index', '--force-reinstall', wheel)
+    _link_command(home)
     stamp.set(wanted)
     return True
+
+
+def _link_command(home: Home) -> None:
+    """Have the users' command beside `openstack`."""
+    link = home.root / 'bin' / 'nova-docker-image'
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(home.bin / link.name)
 
 
 def _files(path: pathlib.Path) -> list[pathlib.Path]:

@@ -15,7 +15,6 @@
 import pathlib
 
 from dockenstack.host import users
-from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
@@ -59,7 +58,7 @@ def configure(home: Home) -> None:
         'api_paste_config': share / 'api-paste.ini',
         'resource_query_filters_file': share / 'resource_filters.json',
     })
-    ini.write(conf(home), {
+    common.configure(home, conf(home), {
         **sections,
         'keystone_authtoken': common.authtoken(home, 'cinder')})
     configure_volume(home)
@@ -81,7 +80,7 @@ def configure_volume(home: Home) -> None:
     })
     sections['oslo_concurrency'] = {'lock_path': state / 'locks'}
     module = storage_driver(home).stem
-    ini.write(volume_conf(home), {
+    common.configure(home, volume_conf(home), {
         **sections,
         BACKEND: {'volume_backend_name': BACKEND,
                   'volume_driver': f'{module}.FileDriver'}})

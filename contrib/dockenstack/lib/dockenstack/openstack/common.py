@@ -88,6 +88,16 @@ def pool(home: Home, schema: str) -> Options:
             'max_overflow': 20}
 
 
+def configure(home: Home, path: pathlib.Path,
+              sections: ini.Sections) -> None:
+    """Write a configuration, with the developer's own options over ours.
+
+    Those are in a file of the same name below ``local``.
+    """
+    ini.write(path, ini.overridden(
+        sections, home.local / path.relative_to(home.etc)))
+
+
 def wsgi(home: Home, name: str, module: str, *,
          configuration: Sequence[pathlib.Path],
          env: Mapping[str, str] | None = None, arguments: str = '',

@@ -20,7 +20,6 @@ import pathlib
 import shutil
 
 from dockenstack.host import users
-from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack.openstack import neutron
 from dockenstack.openstack import nova
@@ -96,5 +95,5 @@ def _configure(home: Home) -> None:
         'compute_driver': 'fake.FakeDriver', 'host': HOST,
         'state_path': state})
     shared['oslo_concurrency'] = {'lock_path': state / 'locks'}
-    ini.write(conf(home), shared)
-    ini.write(agent_conf(home), {'DEFAULT': {'host': HOST}})
+    common.configure(home, conf(home), shared)
+    common.configure(home, agent_conf(home), {'DEFAULT': {'host': HOST}})

@@ -15,7 +15,6 @@
 import pathlib
 
 from dockenstack.host import users
-from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
@@ -39,7 +38,7 @@ def configure(home: Home) -> None:
         'worker_self_reference_url': settings.url('glance'),
         'node_staging_uri': f'file://{state}/staging',
     })
-    ini.write(conf(home), {
+    common.configure(home, conf(home), {
         **sections,
         'paste_deploy': {
             'flavor': 'keystone',

@@ -18,7 +18,6 @@ import pathlib
 import secrets
 
 from dockenstack.host import users
-from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack import ready
 from dockenstack.service import Service
@@ -65,7 +64,7 @@ def conf(home: Home) -> pathlib.Path:
 
 def configure(home: Home) -> None:
     keys = users.own(home.data / 'keystone', SERVICE_USER)
-    ini.write(conf(home), {
+    common.configure(home, conf(home), {
         'database': common.pool(home, 'keystone'),
         'cache': {'enabled': True, 'backend': 'dogpile.cache.pymemcache',
                   'memcache_servers': common.MEMCACHED},

@@ -79,8 +79,8 @@ def _configure_server(home: Home) -> None:
     })
     sections['nova'] = common.credentials(home, 'nova')
     server, ml2 = server_files(home)
-    ini.write(server, sections)
-    ini.write(ml2, {
+    common.configure(home, server, sections)
+    common.configure(home, ml2, {
         'ml2': {'type_drivers': 'flat,vxlan',
                 'tenant_network_types': 'vxlan',
                 'mechanism_drivers': 'openvswitch',
@@ -110,9 +110,9 @@ def _configure_agents(home: Home) -> None:
     for name in PRIVSEP_CONTEXTS:
         sections[name] = {'helper_command': (
             f'{home.bin}/privsep-helper --config-file {base}')}
-    ini.write(base, sections)
+    common.configure(home, base, sections)
     for name, specific in _specific(home).items():
-        ini.write(directory(home) / f'{name}.ini', specific)
+        common.configure(home, directory(home) / f'{name}.ini', specific)
 
 
 def _root_helper(home: Home) -> pathlib.Path:

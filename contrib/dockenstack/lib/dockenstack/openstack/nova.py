@@ -20,7 +20,6 @@ from dockenstack.host import engine
 from dockenstack.host import lxcfs
 from dockenstack.host import openvswitch
 from dockenstack.host import users
-from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack.openstack import neutron
 from dockenstack import ready
@@ -67,7 +66,7 @@ def configure(home: Home) -> None:
     sections = shared(home)
     # The fake host, if there is one, has a zone of its own.
     sections['DEFAULT']['default_schedule_zone'] = 'nova'
-    ini.write(conf(home), {
+    common.configure(home, conf(home), {
         **sections,
         'keystone_authtoken': common.authtoken(home, 'nova'),
         'database': common.pool(home, 'nova'),
@@ -101,7 +100,7 @@ def configure_compute(home: Home) -> None:
     for name in PRIVSEP_CONTEXTS:
         sections[name] = {'helper_command': helper}
     sections['oslo_concurrency'] = {'lock_path': state / 'locks'}
-    ini.write(compute_conf(home), {
+    common.configure(home, compute_conf(home), {
         **sections,
         # So that nobody who watches the cache has to wait for long.
         'image_cache': {'manager_interval': 60},

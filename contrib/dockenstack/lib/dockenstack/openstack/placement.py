@@ -14,7 +14,6 @@
 
 import pathlib
 
-from dockenstack import ini
 from dockenstack.openstack import common
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
@@ -27,7 +26,7 @@ def conf(home: Home) -> pathlib.Path:
 
 
 def configure(home: Home) -> None:
-    ini.write(conf(home), {
+    common.configure(home, conf(home), {
         'api': {'auth_strategy': 'keystone'},
         'keystone_authtoken': common.authtoken(home, 'placement'),
         'placement_database': common.pool(home, 'placement'),

@@ -1,0 +1,96 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What an archive in a file is."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import pathlib
+
+import ddt
+import fixtures
+import zstandard
+
+from nova_docker.cmd import contents
+from nova_docker.images import limits
+from nova_docker.tests import base
+from nova_docker.tests.unit.images import archives
+
+_LAYERS = len(archives.LOWER) + len(archives.UPPER)
+
+
+@ddt.ddt
+class FileTestCase(base.TestCase):
+    def file(self, content: bytes) -> pathlib.Path:
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'file')
+        path.write_bytes(content)
+        return path
+
+    def content(self, packed: bytes) -> contents.Content:
+        found = contents.of_file(self.file(packed))
+        self.assertEqual(f'sha256:{hashlib.sha256(packed).hexdigest()}',
+                         found.identity)
+        self.assertEqual(packed, b''.join(found.pieces()))
+        self.assertEqual(len(packed), found.size)
+        return found
+
+    @ddt.data(('amd64', 'x86_64'), ('arm64', 'aarch64'), ('386', 'i686'),
+              ('s390x', 's390x'))
+    @ddt.unpack
+    def test_architecture(self, named: str, architecture: str) -> None:
+        found = self.content(archives.tar(archives.saved({
+            'config.json': archives.config(architecture=named)}).items()))
+        self.assertEqual(architecture, found.architecture)
+        self.assertEqual('docker', found.container_format)
+
+    def test_size(self) -> None:
+        """It is that of the files, however they are packed."""
+        saved = archives.tar(archives.saved().items())
+        layout = archives.Layout()
+        packed = layout.packed(layout.image(
+            [gzip.compress(archives.LOWER), gzip.compress(archives.UPPER)]))
+        for each in (saved, gzip.compress(saved), packed):
+            unpacked = self.content(each).unpacked
+            self.assertTrue(_LAYERS <= unpacked < _LAYERS + 1000, unpacked)
+
+    def test_root_file_system(self) -> None:
+        tree = archives.tar([('etc/hostname', b'x'), ('manifest.json', b'')])
+        found = self.content(gzip.compress(tree))
+        self.assertEqual('bare', found.container_format)
+        self.assertTrue(len(tree) <= found.unpacked < len(tree) + 2000)
+
+    def test_neither(self) -> None:
+        path = self.file(archives.tar([('hello', b'x')]))
+        self.assertRaises(limits.Unacceptable, contents.of_file, path)
+
+    def test_two_images(self) -> None:
+        path = self.file(archives.tar(archives.saved({
+            'manifest.json': b'[{}, {}]'}).items()))
+        error = self.assertRaises(limits.Unacceptable, contents.of_file, path)
+        self.assertIn('2 images', error.reason)
+
+
+@ddt.ddt
+class SizeTestCase(base.TestCase):
+    @ddt.data((0, 0), (1, 1), (1024 ** 3, 1), (1024 ** 3 + 1, 2))
+    @ddt.unpack
+    def test_gib(self, size: int, expected: int) -> None:
+        self.assertEqual(expected, contents.gib(size))
+
+    def test_compressed(self) -> None:
+        pieces = [b'one', bytes(10 ** 6), b'two']
+        packed = b''.join(contents.compressed(pieces))
+        self.assertLess(len(packed), 1000)
+        self.assertEqual(b''.join(pieces), zstandard.ZstdDecompressor(
+            ).decompressobj().decompress(packed))

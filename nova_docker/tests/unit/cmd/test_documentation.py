@@ -1,0 +1,49 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the guides and --help say of the commands is what these do."""
+
+import pathlib
+import re
+import shlex
+
+from oslotest import base
+
+import nova_docker
+from nova_docker.cmd import image
+from nova_docker.cmd import status
+
+_GUIDES = pathlib.Path(nova_docker.__file__).parents[1] / 'doc' / 'source'
+#: A command of nova-docker-image, over the end of a line too.
+_COMMAND = re.compile(r'^ +(?:\$ )?nova-docker-image ((?:.*\\\n)*.*)', re.M)
+
+
+class StatusTestCase(base.BaseTestCase):
+    def test_the_guide_tells_of_every_check(self) -> None:
+        guide = (_GUIDES / 'admin' / 'index.rst').read_text()
+        positions = [guide.find(f'   * - {name}\n')
+                     for name, _check in status.Commands._upgrade_checks]
+        self.assertEqual(sorted(positions), positions)
+        self.assertNotIn(-1, positions)
+
+
+class ImageTestCase(base.BaseTestCase):
+    def test_examples_are_understood(self) -> None:
+        """argparse ends the process over one that it does not know."""
+        guide = (_GUIDES / 'user' / 'index.rst').read_text()
+        for text in (guide, image._EPILOG):
+            examples = _COMMAND.findall(text)
+            self.assertGreaterEqual(len(examples), 4)
+            for example in examples:
+                arguments = shlex.split(example.replace('\\\n', ' '))
+                if arguments[-1] != '--help':
+                    image._parser().parse_args(arguments)
