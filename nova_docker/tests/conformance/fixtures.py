@@ -39,6 +39,7 @@ import docker
 import fixtures
 from nova.network import model
 from nova.tests import fixtures as nova_fixtures
+from nova.tests.fixtures import os_brick as os_brick_fixture
 from nova.tests.unit import utils
 from os_brick import privileged as brick_privsep
 import os_vif
@@ -175,6 +176,15 @@ class NeutronFixture(nova_fixtures.NeutronFixture):
         return {'subnets': [each for each in found if each['id'] in wanted]}
 
 
+class OSBrickFixture(fixtures.Fixture):
+    """Nova's fixture without its made-up volumes: ours are real."""
+
+    def _setUp(self) -> None:
+        self.useFixture(fixtures.MonkeyPatch(
+            'os_brick.initiator.connector.get_connector_properties',
+            os_brick_fixture.get_connector_properties))
+
+
 def network_info(count: int = 1) -> model.NetworkInfo:
     """Nova's made-up ports, on a userspace datapath."""
     made_up = _made_up_ports(count)
@@ -218,7 +228,8 @@ class Suite(fixtures.Fixture):
         self._flags = flags
 
     def _setUp(self) -> None:
-        for each in (GlanceFixture, NeutronFixture, WarningsFixture):
+        for each in (GlanceFixture, NeutronFixture, OSBrickFixture,
+                     WarningsFixture):
             self.useFixture(fixtures.MonkeyPatch(
                 f'nova.tests.fixtures.{each.__name__}', each))
         self.useFixture(fixtures.MonkeyPatch(

@@ -148,16 +148,6 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
             '/dev/vdb', self.connection.get_device_name_for_instance(
                 instance, [], objects.BlockDeviceMapping(device_name=None)))
 
-    def test_get_volume_connector(self) -> None:
-        """As Nova's test, on a host that may have no iSCSI."""
-        result = self.connection.get_volume_connector({'id': 'fake'})
-        self.assertLessEqual({'ip', 'host', 'multipath'}, set(result))
-
-    def test_get_volume_connector_storage_ip(self) -> None:
-        self.flags(my_block_storage_ip='storage_ip', my_ip='my_ip')
-        result = self.connection.get_volume_connector({'id': 'fake'})
-        self.assertEqual('storage_ip', result['ip'])
-
     def test_live_migration(self) -> None:
         """As Nova's test of its base class has it: there is none."""
         self.assertRaises(

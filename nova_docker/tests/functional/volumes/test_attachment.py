@@ -25,6 +25,7 @@ from nova_docker import errors
 from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base
+from nova_docker.volumes import connector
 
 
 class AttachmentTestCase(base.VolumesTestCase):
@@ -135,6 +136,12 @@ class AttachmentTestCase(base.VolumesTestCase):
         self.attachments.detach(instance, connection)
         self.assertEqual('', base.run('losetup', '-j', volume.file))
         self.assert_nothing_left(instance)
+
+    def test_what_cinder_is_told_of_this_host(self) -> None:
+        self.flags(my_block_storage_ip='192.0.2.1', host='here')
+        found = connector.properties()
+        self.assertEqual(('192.0.2.1', 'here', False), (
+            found['ip'], found['host'], found['multipath']))
 
     def test_an_unknown_way_to_connect(self) -> None:
         instance, volume = self.start(), self.make_volume()
