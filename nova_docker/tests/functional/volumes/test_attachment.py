@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import uuid
 
 from nova.network import model
 
@@ -127,14 +128,16 @@ class AttachmentTestCase(base.VolumesTestCase):
 
     def test_a_file_on_a_share(self) -> None:
         """As NFS has it: os-brick mounts the share, the volume is a file."""
-        instance, volume = self.start(), self.make_volume()
-        connection = {**volume.connection,
-                      'data': {'device_path': str(volume.file)}}
-        volume.remove()
+        instance, file = self.start(), self.directory / 'volume'
+        with file.open('wb') as content:
+            content.truncate(64 * base.MIB)
+        connection = {'driver_volume_type': 'local',
+                      'serial': str(uuid.uuid4()),
+                      'data': {'device_path': str(file)}}
         self.attachments.attach(self.context, instance, connection, 'vdb')
         self.inside(instance, 'touch', '/volumes/vdb/file')
         self.attachments.detach(instance, connection)
-        self.assertEqual('', base.run('losetup', '-j', volume.file))
+        self.assertEqual('', base.run('losetup', '-j', file))
         self.assert_nothing_left(instance)
 
     def test_what_cinder_is_told_of_this_host(self) -> None:
