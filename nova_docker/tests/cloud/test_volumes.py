@@ -58,8 +58,8 @@ class AttachTestCase(base.ServerTestCase):
     def test_a_process_that_runs_sees_it(self) -> None:
         """Within a second: it looks ten times a second and says when."""
         self.guest.run(
-            '(until [ -e /volumes/vdb ]; do sleep 0.1; done; '
-            'touch /volumes/vdb/seen /tmp/seen) >/dev/null 2>&1 &')
+            '(until touch /volumes/vdb/seen; do sleep 0.1; done; '
+            'touch /tmp/seen) >/dev/null 2>&1 &')
         volume = self.make.volume()
         self.server.attach(volume)
         clouds.wait_until(
@@ -196,7 +196,7 @@ class LifeTestCase(base.CloudTestCase):
     def test_another_volume_comes_while_it_is_shelved(self) -> None:
         self.server.shelve()
         more = self.make.volume()
-        self.server.attach(more, wait='reserved')
+        self.server.attach(more)
         self.server.unshelve()
         self._assert_kept()
         self.guest.run('touch /volumes/vdc/new')

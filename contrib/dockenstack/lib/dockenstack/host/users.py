@@ -91,14 +91,16 @@ def rootwrap_conf(project: str) -> pathlib.Path:
 
 
 def allow_rootwrap(home: Home, user: str, project: str,
-                   filters: pathlib.Path) -> None:
+                   *filters: pathlib.Path) -> None:
     """Let a user become root through its project's rootwrap alone.
 
-    :param filters: the directory with what it may run
+    :param filters: directories with what it may run, besides the project's
     """
+    directories = [home.venv / 'etc' / project / 'rootwrap.d', *filters]
     link_configuration(home)
     shell.write(home.etc / project / 'rootwrap.conf',
-                ROOTWRAP_TEXT.format(filters=filters, bin=home.bin))
+                ROOTWRAP_TEXT.format(
+                    filters=','.join(map(str, directories)), bin=home.bin))
     draft = home.etc / project / 'sudoers'
     shell.write(draft, SUDOERS_TEXT.format(
         user=user, rootwrap=home.bin / f'{project}-rootwrap', bin=home.bin,

@@ -29,7 +29,7 @@ PACKAGES = ('sudo', 'qemu-utils', 'mount')
 BACKEND = 'files'
 # The type of volumes that several servers may have.
 MULTIATTACH = 'multiattach'
-# What cinder-volume may run as root.
+# What cinder-volume may run as root, besides what Cinder's own filters say.
 FILTERS = """\
 [Filters]
 losetup: CommandFilter, losetup, root
@@ -65,7 +65,7 @@ def configure(home: Home) -> None:
 
 
 def configure_volume(home: Home) -> None:
-    """The volume service: an unprivileged user, root for loop devices."""
+    """The volume service: an unprivileged user, root by rootwrap alone."""
     state = users.own(home.data / 'cinder-volume', VOLUME_USER)
     filters = home.etc / 'cinder' / 'rootwrap.d'
     shell.write(filters / 'volumes.filters', FILTERS)

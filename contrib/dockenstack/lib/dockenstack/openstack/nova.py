@@ -89,8 +89,7 @@ def configure_compute(home: Home) -> None:
     """The compute service: an unprivileged user, root by rootwrap alone."""
     state = users.own(home.data / 'nova-compute', COMPUTE_USER)
     users.join(COMPUTE_USER, engine.socket_group())
-    users.allow_rootwrap(home, COMPUTE_USER, 'nova',
-                         home.venv / 'etc' / 'nova' / 'rootwrap.d')
+    users.allow_rootwrap(home, COMPUTE_USER, 'nova')
     sections = shared(home)
     sections['DEFAULT'].update({
         'compute_driver': 'docker.DockerDriver', 'state_path': state,
