@@ -87,6 +87,7 @@ class Attachments:
             if self._is_attached(record):
                 return
             connector.check(connection)
+            self._leave_other_place(record)
             self._records.save(record)
             try:
                 self._records.save(self._connected(context, record))
@@ -173,6 +174,12 @@ class Attachments:
                 and known.state == records.State.ATTACHED
                 and self._points.is_mounted(
                     record.instance, propagate.Kind.VOLUMES, known.name))
+
+    def _leave_other_place(self, record: records.Record) -> None:
+        """Unmount what a former attempt has mounted by another name."""
+        known = self._records.find(record.instance, record.volume)
+        if known is not None and known.name != record.name:
+            self._unmount(known)
 
     def _connected(self, context: Any, record: records.Record
                    ) -> records.Record:

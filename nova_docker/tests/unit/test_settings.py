@@ -48,6 +48,24 @@ class WorkloadTestCase(base.TestCase):
             tty=False, init=False, stop_signal='SIGQUIT',
             env={'PATH': '/bin', 'EMPTY': ''}), asked)
 
+    def test_places_of_volumes(self) -> None:
+        asked = settings.workload(
+            {'docker:volume:data': '/srv//db/'},
+            image(docker_volume_data='/theirs', docker_volume_log='/log'))
+        self.assertEqual({
+            'data': settings.Place('/srv/db', True, 'docker:volume:data'),
+            'log': settings.Place('/log', False, 'docker_volume_log'),
+        }, asked.volumes)
+
+    @ddt.data(('a/b', '/srv'), ('..', '/srv'), ('', '/srv'), ('a', 'srv'),
+              ('a', '/'), ('a', '/proc/x'), ('a', '/srv/../sys'),
+              ('a', '/volumes'), ('a', '/dev'), ('a', '//dev'))
+    @ddt.unpack
+    def test_no_place_for_a_volume(self, tag: str, path: str) -> None:
+        error = self.assertRaises(errors.BadSetting, settings.workload,
+                                  {f'docker:volume:{tag}': path}, {})
+        self.assertIn(f'docker:volume:{tag}', str(error))
+
     def test_server_metadata_wins_over_the_image(self) -> None:
         asked = settings.workload(
             {'docker:command': 'mine', 'docker:entrypoint': '/my/tool',

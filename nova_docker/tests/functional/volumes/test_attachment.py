@@ -27,6 +27,8 @@ from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base
 from nova_docker.volumes import connector
+from nova_docker.volumes import records
+from nova_docker.volumes import usage
 
 
 class AttachmentTestCase(base.VolumesTestCase):
@@ -125,6 +127,38 @@ class AttachmentTestCase(base.VolumesTestCase):
         self.attach(other, volume)
         self.assertEqual('kept\n', self.inside(other, 'cat',
                                                '/volumes/vdb/open'))
+
+    def test_by_another_name(self) -> None:
+        """A former attempt left it mounted, and its record."""
+        instance, volume = self.start(), self.make_volume()
+        self.attach(instance, volume)
+        record = self.records.find(instance.uuid, volume.id)
+        assert record is not None
+        self.records.save(dataclasses.replace(
+            record, state=records.State.ATTACHING))
+        self.attach(instance, volume, '/dev/vdc')
+        self.assertEqual('vdc\n', self.inside(instance, 'ls', '/volumes'))
+        self.detach(instance, volume)
+        self.assert_nothing_left(instance, volume)
+
+    def test_how_much_it_is_used(self) -> None:
+        instance, volume = self.start(), self.make_volume()
+        figures = usage.Usage(self.records)
+        self.attach(instance, volume)
+        _reads, _read, writes, written, errs = figures.of_device(
+            instance, 'vdb')
+        self.inside(instance, 'dd', 'if=/dev/zero', 'of=/volumes/vdb/file',
+                    'bs=1M', 'count=4')
+        self.inside(instance, 'sync')
+        [found] = figures.all([{'instance': instance, 'instance_bdms': []}])
+        self.assertEqual((volume.id, instance, 0),
+                         (found['volume'], found['instance'], errs))
+        self.assertGreater(found['wr_req'], writes)
+        self.assertGreaterEqual(found['wr_bytes'] - written, 4 * base.MIB)
+        self.detach(instance, volume)
+        self.assertEqual([], figures.all([{'instance': instance}]))
+        self.assertRaises(exception.DiskNotFound, figures.of_device,
+                          instance, 'vdb')
 
     def test_a_file_on_a_share(self) -> None:
         """As NFS has it: os-brick mounts the share, the volume is a file."""
