@@ -70,6 +70,7 @@ from nova_docker import resources
 from nova_docker import startup
 from nova_docker.volumes import attachment
 from nova_docker.volumes import connector
+from nova_docker.volumes import ephemeral
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 from nova_docker.volumes import shares
@@ -133,8 +134,10 @@ class DockerDriver(driver.ComputeDriver):
         kept = records.Records(os.path.join(CONF.state_path, 'connections'))
         self._attachments = attachment.Attachments(
             engine, points, kept, devices.volume_tags)
+        local = ephemeral.Ephemeral(
+            points, os.path.join(CONF.state_path, 'ephemeral'))
         self._volumes = volumes = whole.Volumes(self._attachments, kept,
-                                                points)
+                                                points, local)
         self._usage = usage.Usage(kept)
         self._destroy = destroy.Destroy(network, workloads, disks,
                                         self._power, drives, points,

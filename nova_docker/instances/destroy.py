@@ -86,7 +86,7 @@ class Destroy:
             lambda: self._disks.unmount(instance),
             lambda: self._workloads.discard(instance),
             lambda: self._drives.discard(instance.uuid),
-            lambda: self._volumes.discard(instance),
+            lambda: self._volumes.remove(instance),
             lambda: self._points.remove(instance.uuid),
             lambda: self._network.remove(instance, network_info),
             # Not before the workload is gone: none is opened after it.

@@ -79,6 +79,9 @@ class Resize:
             if here:
                 self._change(instance, flavor, timeout)
                 told = self._moves.NOWHERE
+            elif self._volumes.is_bound(instance):
+                raise exception.ResizeError(
+                    reason='its ephemeral disk can not leave this host.')
             else:
                 told = self._moves.send(context, instance, timeout)
             if self._volumes.has_any(instance):

@@ -28,6 +28,7 @@ from nova.virt import block_device
 from nova.virt import driver
 from nova_docker import errors
 from nova_docker.volumes import attachment
+from nova_docker.volumes import ephemeral
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 
@@ -42,14 +43,16 @@ class Volumes:
     :param attachments: attaches and detaches one
     :param kept: the records of all
     :param points: where they are mounted
+    :param local: the disks of this host that are beside them
     """
 
     def __init__(self, attachments: attachment.Attachments,
-                 kept: records.Records,
-                 points: propagate.Propagation) -> None:
+                 kept: records.Records, points: propagate.Propagation,
+                 local: ephemeral.Ephemeral) -> None:
         self._attachments = attachments
         self._records = kept
         self._points = points
+        self._local = local
 
     def prepare(self) -> None:
         """Have a place for them; end what was left half done.
@@ -71,6 +74,7 @@ class Volumes:
         :param devices: Nova's account of them; by default what this host
             knows
         """
+        self._local.ensure(instance, devices)
         if devices is None:
             for record in self._records.of_instance(instance.uuid):
                 self._attachments.attach(
@@ -91,6 +95,18 @@ class Volumes:
         errors.take_all(*(
             functools.partial(self._attachments.discard, record)
             for record in self._records.of_instance(instance.uuid)))
+
+    def remove(self, instance: objects.Instance) -> None:
+        """Take every volume away, and remove the ephemeral disks.
+
+        Can be run again.
+        """
+        errors.take_all(lambda: self.discard(instance),
+                        lambda: self._local.discard(instance))
+
+    def is_bound(self, instance: objects.Instance) -> bool:
+        """Whether an instance has disks that can't leave this host."""
+        return self._local.has_any(instance)
 
     def has_any(self, instance: objects.Instance) -> bool:
         """Whether an instance has a volume on this host."""

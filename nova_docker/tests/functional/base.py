@@ -50,6 +50,7 @@ from nova_docker import resources
 from nova_docker import spec
 from nova_docker.tests import base
 from nova_docker.volumes import attachment
+from nova_docker.volumes import ephemeral
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 from nova_docker.volumes import whole
@@ -151,8 +152,9 @@ class EngineTestCase(base.TestCase):
         self.attachments = attachment.Attachments(
             self.engine, self.points, self.records,
             lambda instance: self.volume_tags)
-        self.attached = whole.Volumes(self.attachments, self.records,
-                                      self.points)
+        self.attached = whole.Volumes(
+            self.attachments, self.records, self.points, ephemeral.Ephemeral(
+                self.points, f'{CONF.state_path}/ephemeral'))
 
     def make_records(self) -> records.Records:
         """Return what keeps account of connected volumes."""

@@ -1,0 +1,91 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ephemeral disks, which are files of this host."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import Any
+from typing import ClassVar
+
+from nova.network import model
+
+from nova_docker.conf import CONF
+from nova_docker.tests.functional.volumes import base
+
+
+class EphemeralTestCase(base.VolumesTestCase):
+    #: As Nova tells of a flavor's ephemeral disk, and of one more.
+    devices: ClassVar[dict[str, Any]] = {
+        'block_device_mapping': [], 'ephemerals': [
+            {'device_name': '/dev/vdb', 'size': 1},
+            {'device_name': '/dev/vdc', 'size': 2}]}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.instance = self.start()
+        self.addCleanup(self.attached.remove, self.instance)
+        self.files = pathlib.Path(CONF.state_path, 'ephemeral',
+                                  self.instance.uuid)
+
+    def ensure(self, devices: dict[str, Any] | None = None) -> None:
+        self.attached.ensure(self.context, self.instance, devices)
+
+    def test_a_life(self) -> None:
+        """They are there from the boot to the end, and no longer."""
+        for _again in range(2):
+            self.ensure(self.devices)
+        self.assertEqual('ephemeral0\nephemeral1\n', self.inside(
+            self.instance, 'ls', '/volumes'))
+        self.inside(self.instance, 'sh', '-c',
+                    'echo kept > /volumes/ephemeral0/file')
+        self.attached.discard(self.instance)
+        self.assertEqual('kept\n', self.inside(
+            self.instance, 'cat', '/volumes/ephemeral0/file'))
+        self.assertTrue(self.attached.is_bound(self.instance))
+        undo = self.make_destroy()
+        for _again in range(2):
+            undo(self.instance, model.NetworkInfo())
+        self.assertFalse(self.attached.is_bound(self.instance))
+        self.assertFalse(self.files.exists())
+        self.assertNotIn(str(self.files), base.run('losetup', '--list'))
+        self.assert_nothing_left(self.instance)
+
+    def test_its_size_is_a_limit(self) -> None:
+        self.ensure(self.devices)
+        for number, size in ((0, 1024), (1, 2048)):
+            figures = os.statvfs(self.host_path(
+                self.instance, f'ephemeral{number}'))
+            found = figures.f_blocks * figures.f_frsize
+            self.assertLess(found, size * base.MIB)
+            self.assertGreater(found, size * base.MIB * 0.9)
+            self.assertLess(
+                (self.files / f'ephemeral{number}').stat().st_blocks * 512,
+                size * base.MIB // 2)
+
+    def test_after_a_reboot_of_the_host(self) -> None:
+        self.ensure(self.devices)
+        self.inside(self.instance, 'touch', '/volumes/ephemeral0/file')
+        base.run('umount', self.host_path(self.instance, 'ephemeral0'))
+        for devices in (None, self.devices):
+            self.ensure(devices)
+            self.assertEqual('file\n', self.inside(
+                self.instance, 'ls', '/volumes/ephemeral0'))
+
+    def test_one_that_was_half_made(self) -> None:
+        """nova-compute was killed meanwhile."""
+        self.files.mkdir(parents=True)
+        (self.files / 'new-ephemeral0').write_bytes(b'half')
+        self.ensure(self.devices)
+        self.inside(self.instance, 'touch', '/volumes/ephemeral0/file')
