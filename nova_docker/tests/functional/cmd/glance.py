@@ -12,8 +12,8 @@
 
 """A real Glance: its API on a port of this machine, its files in a directory.
 
-Run as a program with the directory, it serves until its standard input ends, and
-writes the port that it has.
+Run as a program with the directory, it serves until its standard input ends,
+and writes the port that it has.
 """
 
 from __future__ import annotations
