@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import hashlib
+import http
 import json
 from typing import Any
 from typing import Final
@@ -27,8 +28,12 @@ import urllib.parse
 import uuid
 
 from openstack import exceptions
+from oslo_log import log as logging
+import tenacity
 
 from nova_docker.images import limits
+
+LOG = logging.getLogger(__name__)
 
 #: Bytes in one HTTP chunk. Glance under uWSGI answers 500 to larger ones.
 _CHUNK: Final = 64 * 1024
@@ -149,8 +154,19 @@ class ImageService:
                 'short')
 
     def _discard(self, image_id: str) -> None:
+        try:
+            self._delete(image_id)
+        except Exception as error:
+            # Not to hide what came first.
+            LOG.warning('The image %s is left behind in Glance: %s',
+                        image_id, error)
+
+    # Glance may not have noticed yet that nobody sends any more.
+    @tenacity.retry(stop=tenacity.stop_after_attempt(6),
+                    wait=tenacity.wait_exponential(0.5), reraise=True)
+    def _delete(self, image_id: str) -> None:
         answer = self._api.delete(f'/images/{image_id}')
-        if answer.status_code != 404:
+        if answer.status_code != http.HTTPStatus.NOT_FOUND:
             _checked(answer)
 
     def _get(self, image_id: str) -> Image:

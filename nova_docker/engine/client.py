@@ -18,27 +18,27 @@ Calls are short and have a timeout; streams have another.
 
 import base64
 from collections.abc import Generator
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import dataclasses
 import json
-from typing import Any
 from typing import TypeAlias
 
 import docker
 import tenacity
 
+from nova_docker.engine import calls
 from nova_docker.engine import failures
+from nova_docker.engine import images
 from nova_docker.engine import streams
+from nova_docker.engine import volumes
 from nova_docker import errors
 
-Document: TypeAlias = dict[str, Any]
+Document: TypeAlias = calls.Document
 
-#: A stream is handed on in pieces of this size, in bytes.
-CHUNK = 1024 * 1024
+CHUNK = calls.CHUNK
 #: Connections kept open to the engine: one for each spawn that runs.
 POOL_SIZE = 32
 
@@ -82,7 +82,7 @@ class FileStat:
         return bool(self.mode & _DIRECTORY)
 
 
-class Engine:
+class Engine(images.Images, volumes.Volumes):
     """A Docker Engine reached over its unix socket.
 
     Nothing is contacted before the first call. Every method raises the
@@ -352,99 +352,3 @@ class Engine:
             'container': name, 'repo': repository, 'tag': tag,
             'pause': pause, **more})
         return str(self._streams._result(answer, json=True)['Id'])
-
-    # Volumes
-
-    @failures.checked
-    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
-        """Create a volume on the engine's own disk; one there stays."""
-        self._calls.create_volume(name, labels=dict(labels))
-
-    @failures.checked
-    def volumes(self, labels: Sequence[str]) -> list[Document]:
-        """List the volumes that carry all the labels.
-
-        :param labels: ``name`` or ``name=value``
-        """
-        return self._calls.volumes({'label': list(labels)})['Volumes'] or []
-
-    def remove_volume(self, name: str) -> None:
-        """Remove a volume; it may be gone already.
-
-        :raises EngineConflict: if a container, even a stopped one, has it
-        """
-        with contextlib.suppress(errors.EngineNotFound):
-            self._remove_volume(name)
-
-    @failures.checked
-    def _remove_volume(self, name: str) -> None:
-        self._calls.remove_volume(name)
-
-    # Images
-
-    @failures.checked
-    def image(self, reference: str) -> Document:
-        """Inspect an engine image; EngineNotFound when there is none."""
-        return self._calls.inspect_image(
-            reference)
-
-    @failures.checked
-    def images(self, reference: str) -> list[Document]:
-        """List the engine images whose tag matches ``reference``."""
-        return self._calls.images(
-            filters={'reference': reference})
-
-    @failures.checked
-    def all_images(self) -> list[Document]:
-        """List every engine image, with a name or without one."""
-        return self._calls.images(all=True)
-
-    @failures.checked
-    def load_image(self, chunks: Iterable[bytes]) -> None:
-        """Load a ``docker save`` archive.
-
-        :param chunks: its bytes; an error raised there aborts the load and
-            reaches the caller as it is
-        """
-        answer = self._streams._post(
-            self._streams._url('/images/load'), data=iter(chunks),
-            stream=True, params={'quiet': True})
-        self._streams._raise_for_status(answer)
-        failures.reported(answer)
-
-    @failures.checked
-    def import_image(self, chunks: Iterable[bytes], reference: str,
-                     changes: Sequence[str] = ()) -> str:
-        """Make an engine image of a root file system tar.
-
-        :returns: the engine image's id
-        """
-        repository, tag = reference.rsplit(':', 1)
-        url = self._streams._url('/images/create')
-        answer = self._streams._post(
-            url, data=iter(chunks), stream=True,
-            params={'fromSrc': '-', 'repo': repository, 'tag': tag,
-                    'changes': list(changes)},
-            headers={'Content-Type': 'application/x-tar'})
-        self._streams._raise_for_status(answer)
-        return str(failures.reported(answer)[-1]['status'])
-
-    @failures.checked
-    def tag_image(self, image: str, reference: str) -> None:
-        """Give an engine image a further tag."""
-        repository, tag = reference.rsplit(':', 1)
-        self._calls.tag(image, repository, tag)
-
-    def remove_image(self, reference: str, force: bool = False) -> None:
-        """Remove a tag, and the image with its last one; absent is fine."""
-        with contextlib.suppress(errors.EngineNotFound):
-            self._remove_image(reference, force)
-
-    @failures.checked
-    def _remove_image(self, reference: str, force: bool) -> None:
-        self._streams.remove_image(reference, force=force)
-
-    def save_image(self, reference: str) -> Generator[bytes, None, None]:
-        """Yield the ``docker save`` archive of an image."""
-        with failures.classified():
-            yield from self._streams.get_image(reference, chunk_size=CHUNK)

@@ -18,6 +18,7 @@ it takes from its own store without a look at the bytes given for it: then an
 archive could name a layer of another tenant's image, and bring nothing.
 """
 
+from collections.abc import Iterable
 import contextlib
 
 from nova_docker.engine import client
@@ -34,16 +35,21 @@ def checks_layers(engine: client.Engine) -> bool:
                    for key, value in status)
 
 
-def layers(engine: client.Engine) -> set[str]:
-    """Return the digests of the layers of all images.
+def has_any(engine: client.Engine, digests: Iterable[str]) -> bool:
+    """Tell if an engine may have one of these layers already.
 
-    Those of an image without a name too: it has lost its own to another, or
-    a build made it on its way.
+    In an image, with a name or without one: it has lost its own to another,
+    or a build made it on its way. Or below a container, which keeps the
+    layers of an image that was removed by force. Nobody can tell which these
+    are, so that it may be any.
     """
-    found: set[str] = set()
+    known: dict[str, set[str]] = {}
     for image in engine.all_images():
-        # One that goes meanwhile takes its layers along.
         with contextlib.suppress(errors.EngineNotFound):
-            found.update(
+            known[image['Id']] = set(
                 engine.image(image['Id'])['RootFS'].get('Layers') or ())
-    return found
+    # Not before the images: one that goes meanwhile is missed by none.
+    if any(container['ImageID'] not in known
+           for container in engine.containers([])):
+        return True
+    return not set().union(*known.values()).isdisjoint(digests)

@@ -216,7 +216,7 @@ class Store:
         self._sanitise(start, reference, None)
 
     def _unseen(self, digests: Sequence[str]) -> bool:
-        return not sharing.layers(self._engine).isdisjoint(digests)
+        return sharing.has_any(self._engine, digests)
 
     def _sanitise(self, start: _Start, reference: str,
                   unseen: archive.Unseen | None) -> None:

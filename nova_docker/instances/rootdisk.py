@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import contextlib
+import functools
 import os
 
 from nova import exception
@@ -22,7 +24,9 @@ from nova import objects
 from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import names
+from nova_docker.privsep import mounttable
 from nova_docker.privsep import overlay
+from nova_docker.privsep import subvolume
 
 
 def directory(instance: objects.Instance) -> str:
@@ -49,11 +53,11 @@ class RootDisk:
             disks where nobody else can mount them
         """
         target = directory(instance)
-        if not os.path.ismount(target):
-            layer = self._layer(instance, self._engine.container(
+        if mounttable.find(target) is None:
+            mount = self._way(instance, self._engine.container(
                 names.aside(instance.uuid)))
             os.makedirs(target, exist_ok=True)
-            overlay.mount(layer, target)
+            mount(target)
 
     def restore(self, instance: objects.Instance,
                 workload: client.Document) -> None:
@@ -75,22 +79,29 @@ class RootDisk:
         return _has(instance, self._engine.container(
             names.workload(instance.uuid)))
 
-    @staticmethod
-    def _layer(instance: objects.Instance, kept: client.Document) -> str:
+    def _way(self, instance: objects.Instance,
+             kept: client.Document) -> Callable[[str], None]:
+        """Return what mounts the root disk of a container on a directory."""
         driver = kept.get('GraphDriver') or {'Name': kept.get('Driver')}
-        if driver['Name'] != 'overlay2':
-            raise exception.InstanceNotRescuable(
-                instance_id=instance.uuid,
-                reason=f"the engine's storage driver is '{driver['Name']}', "
-                       "and only with overlay2 can a root disk be mounted "
-                       "into a rescue container.")
-        return os.path.dirname(driver['Data']['UpperDir'])
+        if driver['Name'] == 'overlay2':
+            return functools.partial(
+                overlay.mount, os.path.dirname(driver['Data']['UpperDir']))
+        if driver['Name'] in subvolume.DRIVERS:
+            return functools.partial(
+                subvolume.mount, self._engine.info()['DockerRootDir'],
+                driver['Name'], kept['Id'])
+        others = ', '.join(sorted(subvolume.DRIVERS))
+        raise exception.InstanceNotRescuable(
+            instance_id=instance.uuid,
+            reason=f"the engine's storage driver is '{driver['Name']}', and "
+                   f'only with overlay2, {others} can a root disk be mounted '
+                   'into a rescue container.')
 
     @staticmethod
     def unmount(instance: objects.Instance) -> None:
         """Unmount it and remove its directory; both may be gone already."""
         target = directory(instance)
-        if os.path.ismount(target):
+        if mounttable.find(target) is not None:
             overlay.unmount(target)
         for path in (target, os.path.dirname(target)):
             # Others of the server's files may be beside it.

@@ -18,6 +18,7 @@ from oslo_concurrency import processutils
 
 from nova_docker import privsep
 from nova_docker.privsep import checks
+from nova_docker.privsep import mounttable
 
 
 @privsep.storage_pctxt.entrypoint
@@ -54,5 +55,5 @@ def unmount(target: str) -> None:
 
     It may be unmounted already.
     """
-    if os.path.ismount(checks.plain_path(target)):
+    if mounttable.find(checks.plain_path(target)) is not None:
         processutils.execute('umount', '--lazy', target)

@@ -12,8 +12,8 @@
 
 """A real Glance: its API on a port of this machine, its files in a directory.
 
-Run as a program with the directory, it serves until it is ended, and writes
-the port that it has.
+Run as a program with the directory, it serves until its standard input ends,
+and writes the port that it has.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
 from typing import Any
 import unittest
 
@@ -95,8 +96,7 @@ class Glance:
 
     @staticmethod
     def _end(serving: subprocess.Popen[str]) -> None:
-        serving.kill()
-        serving.communicate()
+        serving.communicate(timeout=60)
 
 
 def _serve() -> None:
@@ -109,6 +109,11 @@ def _serve() -> None:
             **environ, 'HTTP_X_IDENTITY_STATUS': 'Confirmed',
             'HTTP_X_USER_ID': 'user', 'HTTP_X_PROJECT_ID': 'project',
             'HTTP_X_ROLES': 'member,reader'}, *more)
+
+    def end_with_test() -> None:
+        sys.stdin.read()
+        os._exit(0)
+    threading.Thread(target=end_with_test, daemon=True).start()
     server = serving.make_server('127.0.0.1', 0, as_member, threaded=True)
     sys.stdout.write(f'{server.port}\n')
     sys.stdout.flush()

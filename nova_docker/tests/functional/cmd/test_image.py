@@ -36,6 +36,7 @@ import openstack
 from nova_docker.cmd import image
 from nova_docker.cmd import imageservice
 from nova_docker import errors
+from nova_docker.tests import base as tests_base
 from nova_docker.tests.functional import base as functional
 from nova_docker.tests.functional.cmd import glance
 from nova_docker.tests.functional.images import base
@@ -103,6 +104,12 @@ class ImageCommandTestCase(base.ImageTestCase):
         path = self.home / str(uuid.uuid4())
         path.write_bytes(content)
         return str(path)
+
+    def assert_nothing_left(self) -> None:
+        """Fail if Glance has an image; it may yet remove the data of one."""
+        self.assertEqual([], self.listed())
+        tests_base.wait_until(lambda: not self.glance.files(),
+                              'Glance has no data')
 
     def during(self, act: Callable[[], None]) -> None:
         """Have something happen as soon as a transfer is under way."""
@@ -220,8 +227,7 @@ class PushTest(ImageCommandTestCase):
         self.during(lambda: os.kill(os.getpid(), signal.SIGTERM))
         self.assertIn('interrupted', self.command(
             'push', self.make_image(), expected=130))
-        self.assertEqual([], self.listed())
-        self.assertEqual([], self.glance.files())
+        self.assert_nothing_left()
 
     def test_the_engine_goes_away(self) -> None:
         name = self.make_image()
@@ -229,8 +235,7 @@ class PushTest(ImageCommandTestCase):
         self.url = wire.url
         self.during(wire.cut)
         self.assertIn('Docker Engine', self.command('push', name, expected=1))
-        self.assertEqual([], self.listed())
-        self.assertEqual([], self.glance.files())
+        self.assert_nothing_left()
 
     def test_glance_has_something_else(self) -> None:
         """A proxy on the way cut the end off, say."""
@@ -243,7 +248,7 @@ class PushTest(ImageCommandTestCase):
             imageservice.ImageService, '_get', cut))
         self.assertIn('not what was sent', self.command(
             'push', self.make_image(), expected=1))
-        self.assertEqual([], self.listed())
+        self.assert_nothing_left()
 
     def test_memory(self) -> None:
         """No image is ever in memory as a whole."""

@@ -176,6 +176,16 @@ class HarmlessTest(base.ImageTestCase):
         self.assertIn('of another tenant', self.output(
             self.ensure(self.layout(secret)), 'cat /etc/secret'))
 
+    def test_nor_one_that_a_container_has_kept(self) -> None:
+        """No image tells of it when its own was removed by force."""
+        secret = functional.root_file_system(
+            [functional.Entry('etc/secret', 'of another tenant\n')])
+        reference = self.ensure(self.layout(secret))
+        self.create(self.make_instance(), reference)
+        self.engine.remove_image(reference, force=True)
+        self.assertIn('layer 1', self.assert_refused(
+            self.layout(secret, archives.tar([('bait', b'')]))))
+
     def test_what_only_the_engine_finds_leaves_nothing(self) -> None:
         # No two tools agree on what may be in a tar: this has a file below
         # a file.

@@ -125,6 +125,7 @@ class HalfRescueTestCase(test_rescue.RescueBase):
     def test_a_resize_that_waits_is_no_rescue(self) -> None:
         """It sets a workload aside as well, and nothing of it is undone."""
         self.power.off(self.instance)
+        self.addCleanup(self.workloads.discard, self.instance)
         self.workloads.move_disk(
             self.instance, configdrive.Details(
                 model.NetworkInfo()))

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+from typing import Any
 from unittest import mock
 
+import ddt
 import fixtures
 from nova.network import model
 from oslo_utils import units
@@ -88,6 +90,7 @@ class RescueBase(base.EngineTestCase):
         return pathlib.Path(rootdisk.directory(self.instance))
 
 
+@ddt.ddt
 class RescueTestCase(RescueBase):
     def test_a_change_made_there_is_in_the_server(self) -> None:
         self.begin()
@@ -133,14 +136,47 @@ class RescueTestCase(RescueBase):
         self.power.on(self.instance, model.NetworkInfo())
         self.assertEqual('mine', self.inside('cat', '/etc/motd'))
 
+    def kept_by(self, driver: str) -> None:
+        """Let the engine name another storage driver than its own."""
+        real = self.engine.container
+
+        def container(name: str) -> dict[str, Any]:
+            return real(name) | {'GraphDriver': {'Name': driver,
+                                                 'Data': None}}
+        self.useFixture(fixtures.MockPatchObject(
+            self.engine, 'container', container))
+
     def test_an_engine_whose_disks_nobody_mounts(self) -> None:
-        with mock.patch.object(
-                self.disks, '_layer',
-                side_effect=exception.InstanceNotRescuable(
-                    instance_id='7', reason='btrfs')):
-            self.assertRaises(exception.InstanceNotRescuable, self.begin)
+        self.kept_by('zfs')
+        error = self.assertRaises(exception.InstanceNotRescuable, self.begin)
+        self.assertIn("'zfs'", str(error))
         self.power.on(self.instance, model.NetworkInfo())
         self.assertEqual('mine', self.inside('cat', '/etc/motd'))
+
+    @ddt.data(('vfs', 'vfs/dir'), ('btrfs', 'btrfs/subvolumes'))
+    @ddt.unpack
+    def test_an_engine_that_does_not_tell_where_disks_are(
+            self, driver: str, kept: str) -> None:
+        """The directories are made as such an engine has them."""
+        name = self.engine.container(names.workload(
+            self.instance.uuid))['Id']
+        root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        disk = root / kept / ('7' * 64)
+        disk.mkdir(parents=True)
+        (disk / 'motd').write_text('kept')
+        record = root / 'image' / driver / 'layerdb/mounts' / name
+        record.mkdir(parents=True)
+        (record / 'mount-id').write_text('7' * 64)
+        self.kept_by(driver)
+        facts = self.engine.info() | {'DockerRootDir': os.fspath(root)}
+        self.useFixture(fixtures.MockPatchObject(
+            self.engine, 'info', lambda: facts))
+        self.begin()
+        self.assertEqual('kept', self.inside('cat', '/rescue/motd'))
+        self.inside('sh', '-c', 'echo mended >/rescue/motd')
+        self.rescue.end(self.instance)
+        self.assertEqual('mended\n', (disk / 'motd').read_text())
+        self.assertFalse(self.directory().parent.exists())
 
     def test_delete_while_rescued(self) -> None:
         self.begin()
