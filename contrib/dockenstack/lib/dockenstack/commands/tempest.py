@@ -59,5 +59,6 @@ def prepare(home: Home) -> pathlib.Path:
         (place / name).mkdir(parents=True, exist_ok=True)
     found = common.in_cloud(home, 'lookup', {
         'image': contents.with_digest(recipes.paths(home)['ssh'])})
+    tempest.compress(recipes.paths(home)['ssh'], tempest.image_file(home))
     tempest.configure(home, json.loads(found))
     return place

@@ -20,6 +20,7 @@ from dockenstack.openstack import cinder
 from dockenstack.openstack import nova
 from dockenstack import settings
 from dockenstack.settings import Home
+from dockenstack import shell
 
 
 class Feature(NamedTuple):
@@ -65,11 +66,23 @@ def workspace(home: Home) -> pathlib.Path:
     return home.root / 'tempest'
 
 
+def image_file(home: Home) -> pathlib.Path:
+    """The image that scenarios upload themselves."""
+    return workspace(home) / 'ssh.tar.zst'
+
+
+def compress(archive: pathlib.Path, target: pathlib.Path) -> None:
+    """Compress an image, which Tempest would take apart as a tar archive."""
+    draft = target.with_suffix('.new')
+    shell.run('zstd', '--quiet', '--force', archive, '-o', draft)
+    draft.replace(target)
+
+
 def configure(home: Home, found: dict[str, str]) -> pathlib.Path:
     """Write tempest.conf; `found` has the ids of image, flavors, network."""
     place = workspace(home)
     image = {'img_disk_format': 'raw', 'img_container_format': 'docker',
-             'dhcp_client': ''}
+             'img_file': image_file(home), 'dhcp_client': ''}
     return ini.write(place / 'etc' / 'tempest.conf', {
         'DEFAULT': {'log_dir': place / 'logs', 'debug': True},
         'oslo_concurrency': {'lock_path': place / 'locks'},
