@@ -464,7 +464,7 @@ class DockerDriver(driver.ComputeDriver):
                       connection_info: dict[str, Any],
                       instance: objects.Instance,
                       requested_size: int) -> None:
-        self._volumes.extend(instance, connection_info)
+        self._volumes.extend(context, instance, connection_info)
 
     def get_all_volume_usage(
             self, context: nova_context.RequestContext,

@@ -19,6 +19,7 @@ import pathlib
 
 from nova_docker import privsep
 from nova_docker.privsep import checks
+from nova_docker.privsep import mounttable
 
 _PROC = pathlib.Path('/proc')
 
@@ -30,6 +31,8 @@ def holders(point: str) -> list[tuple[int, str]]:
     :returns: process ids as the processes themselves see them, and names
     """
     checks.mount_point(point)
+    if mounttable.find(point) is None:
+        return []
     device = os.stat(point).st_dev
     return [_self_image(process) for process in _processes()
             if device in _devices(process)]

@@ -134,12 +134,15 @@ class Attachments:
                 self._unmount(record)
             self._forget(record)
 
-    def extend(self, record: records.Record) -> None:
+    def extend(self, context: Any, record: records.Record) -> None:
         """Grow the file system of a volume that Cinder has extended.
 
         :raises VolumeExtendFailed: with the reason
         """
         connector.extend(record.connection)
+        if record.encryption:
+            connector.extend_decrypted(context, self._records.link(record),
+                                       record.encryption)
         point = self._points.point(record.instance, propagate.Kind.VOLUMES,
                                    record.name)
         mounted = self._points.find(record.instance, propagate.Kind.VOLUMES,
@@ -245,13 +248,7 @@ class Attachments:
         try:
             self._patiently(self._try_to_unmount, record)
         except tenacity.RetryError as error:
-            if self._is_mounted(record):
-                raise self._busy(record) from error
-            raise
-
-    def _is_mounted(self, record: records.Record) -> bool:
-        return self._points.is_mounted(
-            record.instance, propagate.Kind.VOLUMES, record.name)
+            raise self._busy(record) from error
 
     def _try_to_unmount(self, record: records.Record) -> bool:
         """Return False if somebody uses it."""

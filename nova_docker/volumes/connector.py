@@ -98,6 +98,12 @@ def decrypt(context: Any, link: str, path: str,
     return os.path.realpath(link)
 
 
+def extend_decrypted(context: Any, link: str,
+                     encryption: Mapping[str, Any]) -> None:
+    """Let what :func:`decrypt` returned grow with what is encrypted."""
+    _encryptor(link, encryption).extend_volume(context, **encryption)
+
+
 def close(link: str, encryption: Mapping[str, Any]) -> None:
     """Undo :func:`decrypt`; can be run again."""
     if os.path.lexists(link):

@@ -112,14 +112,14 @@ class Volumes:
         """Whether an instance has a volume on this host."""
         return bool(self._records.of_instance(instance.uuid))
 
-    def extend(self, instance: objects.Instance,
+    def extend(self, context: Any, instance: objects.Instance,
                connection: attachment.Connection) -> None:
         """Grow the file system of a volume that Cinder has extended."""
         volume = str(block_device.get_volume_id(connection))
         record = self._records.find(instance.uuid, volume)
         if record is None:
             raise exception.VolumeNotFound(volume_id=volume)
-        self._attachments.extend(record)
+        self._attachments.extend(context, record)
 
 
 def refuse_root(devices: BlockDevices | None) -> None:

@@ -23,8 +23,10 @@ import zlib
 
 import ddt
 
+from nova import objects
 from nova_docker import errors
 from nova_docker.tests.functional.volumes import base
+from nova_docker.tests.functional.volumes import encryptor
 
 _MIB = base.MIB
 
@@ -267,16 +269,40 @@ class FileSystemsTestCase(base.VolumesTestCase):
         self.detach(second, volume)
         self.assert_nothing_left(second, volume)
 
+    def test_an_encrypted_one(self) -> None:
+        """Nothing is written to it but through what decrypts it."""
+        self.flags(volume_filesystem='xfs', group='docker')
+        encryption = {
+            'provider': f'{encryptor.__name__}.LoopEncryptor',
+            'control_location': 'front-end', 'encryption_key_id': 'key'}
+        volume, instance = self.make_volume(320), self.start()
+        header = os.urandom(512)
+        _write(volume.file, (0, header))
+        volume.connection['data']['encrypted'] = True
+        self.attachments.attach(self.context, instance, volume.connection,
+                                '/dev/vdb', encryption)
+        self.assertIn(volume.device, base.run('losetup', '--list'))
+        self.inside(instance, 'touch', '/volumes/vdb/file')
+        self._extend(instance, volume)
+        self.detach(instance, volume)
+        self.assert_nothing_left(instance, volume)
+        self.assertEqual(header, volume.file.read_bytes()[:512])
+        self.assertEqual('', base.run('losetup', '-j', volume.device))
+
     def test_it_grows_while_it_is_used(self) -> None:
         # To grow ext4 takes a privilege that not every root has.
         self.flags(volume_filesystem='xfs', group='docker')
         volume, instance = self.make_volume(320), self.start()
         self.attach(instance, volume)
         self.inside(instance, 'sh', '-c', 'echo kept > /volumes/vdb/file')
-        os.truncate(volume.file, 1024 * _MIB)
-        base.run('losetup', '--set-capacity', volume.device)
-        self.attached.extend(instance, volume.connection)
-        figures = os.statvfs(self.host_path(instance))
-        self.assertGreater(figures.f_blocks * figures.f_frsize, 800 * _MIB)
+        self._extend(instance, volume)
         self.assertEqual('kept\n', self.inside(instance, 'cat',
                                                '/volumes/vdb/file'))
+
+    def _extend(self, instance: objects.Instance, volume: base.Volume) -> None:
+        """Extend a volume as Cinder does, and see that it is so inside."""
+        os.truncate(volume.file, 1024 * _MIB)
+        base.run('losetup', '--set-capacity', volume.device)
+        self.attached.extend(self.context, instance, volume.connection)
+        figures = os.statvfs(self.host_path(instance))
+        self.assertGreater(figures.f_blocks * figures.f_frsize, 800 * _MIB)
