@@ -71,7 +71,7 @@ class RootDisk:
         """
         if _has(instance, workload):
             self.mount(instance)
-        else:
+        elif mounttable.find(directory(instance)) is not None:
             self.unmount(instance)
 
     def is_lent(self, instance: objects.Instance) -> bool:
