@@ -95,6 +95,18 @@ KiB of console output that one request (``openstack console log show``)
 returns at most, counted from the end.
 """),
     cfg.StrOpt(
+        'suspend_method', default='freeze', choices=[
+            ('freeze', 'the processes stop where they are, and keep their '
+                       'memory'),
+            ('checkpoint', 'the processes are written to disk, which frees '
+                           'their memory and survives a reboot of the host')],
+        help="""
+How ``openstack server suspend`` suspends a container. ``checkpoint`` needs an
+engine with its experimental features on, and CRIU. nova-compute tries it when
+it starts, and freezes containers, with a warning in its log, where that fails.
+Memory written to disk is as readable to the host's root as the memory was.
+"""),
+    cfg.StrOpt(
         'mounts_path', default='$state_path/mounts',
         help="""
 The directory below which Cinder's volumes and Manila's shares are mounted for

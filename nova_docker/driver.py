@@ -59,6 +59,7 @@ from nova_docker.instances import rescue
 from nova_docker.instances import resize
 from nova_docker.instances import rootdisk
 from nova_docker.instances import spawn
+from nova_docker.instances import suspension
 from nova_docker.instances import workload
 from nova_docker.network import connection
 from nova_docker.network import datapath
@@ -128,6 +129,9 @@ class DockerDriver(driver.ComputeDriver):
             points, devices.tag, self._resources.host)
         disks = rootdisk.RootDisk(engine)
         self._power = power.Power(engine, network, workloads, disks)
+        self._suspension = suspension.Suspension(
+            engine, self._query, self._power, network, boxes,
+            self._resources.host)
         self._serial = serial.Serial(
             engine, CONF.serial_console.proxyclient_address,
             CONF.serial_console.port_range)
@@ -167,8 +171,8 @@ class DockerDriver(driver.ComputeDriver):
     def init_host(self, host: str) -> None:
         startup.check(self._engine)
         os_vif.initialize()
-        self._network.prepare()
-        self._volumes.prepare()
+        for part in (self._network, self._volumes, self._suspension):
+            part.prepare()
         self._snapshot.discard_leftovers()
         self._rescue.recover()
         self._lifecycle.start()
@@ -333,14 +337,14 @@ class DockerDriver(driver.ComputeDriver):
 
     def suspend(self, context: nova_context.RequestContext,
                 instance: objects.Instance) -> None:
-        self._power.pause(instance)
+        self._suspension.suspend(instance)
 
     def resume(self, context: nova_context.RequestContext,
                instance: objects.Instance, network_info: model.NetworkInfo,
                block_device_info: dict[str, Any] | None = None,
                share_info: Any = None) -> None:
         self._volumes.ensure(context, instance, block_device_info)
-        self._power.resume(instance, _ports(network_info))
+        self._suspension.resume(instance, _ports(network_info))
 
     def resume_state_on_host_boot(
             self, context: nova_context.RequestContext,

@@ -13,8 +13,9 @@
 """LXCFS, through which a container sees its own CPUs, memory and uptime.
 
 A container's mounts are fixed when it is made, but LXCFS comes and goes. So
-what is bound over the files of /proc are links of ours, and they lead to
-LXCFS if it serves when the container starts, else to the host's own files.
+what is bound over the files of /proc lies below a link of ours, and that leads
+to LXCFS if it serves when the container starts, else to the host's own files.
+The files themselves must not be links: CRIU can't bring back such mounts.
 """
 
 from __future__ import annotations
@@ -26,16 +27,15 @@ import threading
 
 from nova import exception
 from nova_docker.conf import CONF
-from nova_docker import spec
 
 _changing = threading.Lock()
 
 
 def directory() -> str | None:
-    """Return the directory that has the links; None not to use LXCFS."""
+    """Return the link to where the files are; None not to use LXCFS."""
     if CONF.docker.lxcfs == 'off':
         return None
-    return os.path.join(CONF.state_path, 'lxcfs')
+    return os.path.join(CONF.state_path, 'lxcfs', 'root')
 
 
 def serving() -> str | None:
@@ -62,13 +62,11 @@ def prepare() -> None:
 
 
 def aim() -> None:
-    """Let the links lead to LXCFS if it serves, else to the host's files."""
-    links, path = directory(), serving() or ''
-    if links is None:
-        return
-    with _changing:
-        for name in spec.LXCFS_FILES:
-            _link(pathlib.Path(links, name), f'{path}/{name}')
+    """Let the link lead to LXCFS if it serves, else to the host's files."""
+    place = directory()
+    if place is not None:
+        with _changing:
+            _link(pathlib.Path(place), serving() or '/')
 
 
 def _link(place: pathlib.Path, target: str) -> None:

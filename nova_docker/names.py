@@ -79,6 +79,11 @@ def successor(uuid: str) -> str:
     return f'nova-{uuid}-new'
 
 
+def trial() -> str:
+    """Return the name of the container that checkpoints are tried on."""
+    return 'nova-docker-trial'
+
+
 def instance_uuid(container_name: str) -> str | None:
     """Return the instance's uuid for a workload's name, else None."""
     match = _WORKLOAD.fullmatch(container_name)

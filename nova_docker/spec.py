@@ -169,6 +169,26 @@ def workload(instance: objects.Instance, image: str, host: Host, *,
     return {key: value for key, value in body.items() if value is not None}
 
 
+def trial(image: str, host: Host) -> Document:
+    """Return the create arguments of a container to try checkpoints on.
+
+    It has of a workload what may stand in their way.
+
+    :param image: the sandbox's engine image
+    """
+    return {
+        'Image': image,
+        'Tty': True,
+        'OpenStdin': True,
+        'HostConfig': {
+            'NetworkMode': 'none',
+            'Init': host.init,
+            'Binds': _binds(host),
+            'LogConfig': {'Type': 'none'},
+        },
+    }
+
+
 def limits(flavor: objects.Flavor) -> Document:
     """Return the memory and CPU limits, which can change at run time.
 

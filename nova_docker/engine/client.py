@@ -30,6 +30,7 @@ import docker
 import tenacity
 
 from nova_docker.engine import calls
+from nova_docker.engine import checkpoints
 from nova_docker.engine import failures
 from nova_docker.engine import images
 from nova_docker.engine import streams
@@ -82,7 +83,7 @@ class FileStat:
         return bool(self.mode & _DIRECTORY)
 
 
-class Engine(images.Images, volumes.Volumes):
+class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
     """A Docker Engine reached over its unix socket.
 
     Nothing is contacted before the first call. Every method raises the

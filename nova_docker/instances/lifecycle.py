@@ -47,12 +47,15 @@ _TRANSITIONS = {
     'die': (power_state.SHUTDOWN, event.EVENT_LIFECYCLE_STOPPED),
     'pause': (power_state.PAUSED, event.EVENT_LIFECYCLE_PAUSED),
     'unpause': (power_state.RUNNING, event.EVENT_LIFECYCLE_RESUMED),
+    # After the 'die' of the same container.
+    'checkpoint': (power_state.SUSPENDED, event.EVENT_LIFECYCLE_SUSPENDED),
 }
 _TRANSITION_TO = {
     power_state.RUNNING: event.EVENT_LIFECYCLE_STARTED,
     power_state.SHUTDOWN: event.EVENT_LIFECYCLE_STOPPED,
     power_state.CRASHED: event.EVENT_LIFECYCLE_STOPPED,
     power_state.PAUSED: event.EVENT_LIFECYCLE_PAUSED,
+    power_state.SUSPENDED: event.EVENT_LIFECYCLE_SUSPENDED,
 }
 #: Nova ignores an event while a task of its own is under way for the
 #: instance, which is so when a container ends while it is still booted or

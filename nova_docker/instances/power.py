@@ -61,14 +61,10 @@ class Power:
 
         :raises InstancePowerOnFailure: with the engine's reason
         """
+        self.prepare(instance, network_info)
         name = names.workload(instance.uuid)
-        # Without one this says so; what the start misses is something else.
-        container = self._engine.container(name)
-        self._network.ensure(instance, network_info)
-        self._workloads.follow_sandbox(instance)
-        self._disks.restore(instance, container)
-        self._workloads.check_volumes(instance, container)
-        lxcfs.prepare()
+        # What it remembers is not so any more once its disk is written to.
+        self._engine.remove_checkpoint(name)
         try:
             self._engine.start(name)
         except errors.EngineUnavailable:
@@ -77,8 +73,24 @@ class Power:
             raise exception.InstancePowerOnFailure(
                 reason=error.message) from error
 
+    def prepare(self, instance: objects.Instance,
+                network_info: model.NetworkInfo) -> None:
+        """Bring what the workload needs before it can start.
+
+        Can be run again.
+        """
+        # Without one this says so; what the start misses is something else.
+        container = self._engine.container(names.workload(instance.uuid))
+        self._network.ensure(instance, network_info)
+        self._workloads.follow_sandbox(instance)
+        self._disks.restore(instance, container)
+        self._workloads.check_volumes(instance, container)
+        lxcfs.prepare()
+
     def off(self, instance: objects.Instance, timeout: int = 0) -> None:
         """Stop the workload; a stopped one stays as it is.
+
+        One whose processes wait on disk forgets them.
 
         It gets its stop signal, then SIGKILL when it has not ended in time.
         A shell on a terminal ignores SIGTERM, so it also gets the SIGHUP
@@ -93,6 +105,7 @@ class Power:
         if timeout and self._is_shell(container):
             self._engine.signal(name, 'SIGHUP')
         self._engine.stop(name, timeout)
+        self._engine.remove_checkpoint(name)
         self._network.silence(connection.known_ports(instance))
 
     @staticmethod
@@ -133,17 +146,6 @@ class Power:
         return self._state(instance) in (power_state.RUNNING,
                                          power_state.PAUSED)
 
-    def resume(self, instance: objects.Instance,
-               network_info: model.NetworkInfo) -> None:
-        """Thaw a suspended workload.
-
-        One that a restart of the host has ended since is started.
-        """
-        if self._state(instance) == power_state.PAUSED:
-            self.unpause(instance)
-        else:
-            self.on(instance, network_info)
-
     def restore(self, instance: objects.Instance,
                 network_info: model.NetworkInfo) -> None:
         """Start the workload unless it runs, or is frozen, already."""
@@ -181,5 +183,6 @@ class Power:
         self._engine.signal(name, 'SIGQUIT')
 
     def _state(self, instance: objects.Instance) -> int:
-        return query.state_of(
+        return query.actual_state(
+            self._engine,
             self._engine.container(names.workload(instance.uuid)))

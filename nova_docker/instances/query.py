@@ -39,6 +39,18 @@ def state_of(container: dict[str, Any]) -> int:
     return _STATES.get(container['State']['Status'], power_state.NOSTATE)
 
 
+def actual_state(engine: client.Engine, container: dict[str, Any]) -> int:
+    """Return Nova's power state for an inspected container.
+
+    One whose processes wait on disk has ended, but is no more than suspended.
+    """
+    state = state_of(container)
+    if state == power_state.SHUTDOWN and engine.has_checkpoint(
+            container['Id']):
+        return int(power_state.SUSPENDED)
+    return state
+
+
 class Query:
     """Lists and inspects this driver's instances.
 
@@ -67,13 +79,18 @@ class Query:
     def workloads(self) -> dict[str, int]:
         """Return the uuid and power state of every workload."""
         role = f'{names.ROLE}={names.Role.WORKLOAD}'
-        return {container['Labels'][names.UUID]:
-                _STATES.get(container['State'], power_state.NOSTATE)
+        return {container['Labels'][names.UUID]: self._state(container)
                 for container in self._engine.containers([role])
                 if names.is_workload(container['Names'][0])}
+
+    def _state(self, row: client.Document) -> int:
+        """Return the power state for a row of the container list."""
+        return actual_state(self._engine, {
+            'Id': row['Id'], 'State': {'Status': row['State']}})
 
     def info(self, instance: objects.Instance) -> hardware.InstanceInfo:
         """Return the instance's power state and the container's id."""
         container = self._engine.container(names.workload(instance.uuid))
-        return hardware.InstanceInfo(state=state_of(container),
-                                     internal_id=container['Id'])
+        return hardware.InstanceInfo(
+            state=actual_state(self._engine, container),
+            internal_id=container['Id'])

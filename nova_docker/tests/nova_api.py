@@ -18,11 +18,41 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import inspect
 from typing import Any
 
 from nova import exception
 from nova import objects
+from nova.virt import driver
 from nova.virt import virtapi
+
+from nova_docker import driver as docker_driver
+
+#: Methods that have come to Nova, or got a parameter that can be left out,
+#: after the oldest Nova that the driver works with. An older one does not
+#: call them so, and what is more than it knows does no harm.
+_LATER = ('finish_migration', 'finish_revert_migration', 'is_share_mounted')
+
+
+def base_class() -> type[driver.ComputeDriver]:
+    """Return Nova's base class, with what later ones have."""
+    ours = {name: getattr(docker_driver.DockerDriver, name)
+            for name in _LATER}
+    return type('ComputeDriver', (driver.ComputeDriver,), {
+        name: method for name, method in ours.items()
+        if _is_later(method, getattr(driver.ComputeDriver, name, None))})
+
+
+def _is_later(method: Any, known: Any) -> bool:
+    """Tell if a method takes every call of one that Nova knows, and more."""
+    if known is None:
+        return True
+    own, novas = (list(inspect.signature(each).parameters.values())
+                  for each in (method, known))
+    more = own[len(novas):]
+    return bool(more) and [(each.name, each.default) for each in novas] == [
+        (each.name, each.default) for each in own[:len(novas)]
+    ] and all(each.default is not each.empty for each in more)
 
 
 class VirtAPI(virtapi.VirtAPI):

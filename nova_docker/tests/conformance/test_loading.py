@@ -17,6 +17,7 @@ from nova.virt import driver
 from nova.virt import fake
 
 from nova_docker import driver as docker_driver
+from nova_docker.tests import nova_api
 
 
 class LoadingTestCase(test.NoDBTestCase):
@@ -27,5 +28,5 @@ class LoadingTestCase(test.NoDBTestCase):
 
     def test_its_methods_are_those_of_nova(self) -> None:
         self.assertPublicAPISignatures(
-            driver.ComputeDriver(fake.FakeVirtAPI()),
+            nova_api.base_class()(fake.FakeVirtAPI()),
             docker_driver.DockerDriver(fake.FakeVirtAPI()))

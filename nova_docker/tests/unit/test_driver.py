@@ -77,12 +77,13 @@ class FacadeTestCase(base.TestCase):
                 self.assertTrue(hasattr(method, '__wrapped__'), name)
 
     def test_every_public_method_is_novas_with_its_signature(self) -> None:
+        base_class = nova_api.base_class()
         for name, method in _methods():
             if name.startswith('_'):
                 continue
             ours = inspect.signature(inspect.unwrap(method)).parameters
             novas = inspect.signature(
-                getattr(nova_driver.ComputeDriver, name)).parameters
+                getattr(base_class, name)).parameters
             self.assertEqual(
                 [(each.name, each.default) for each in novas.values()],
                 [(each.name, each.default) for each in ours.values()], name)

@@ -236,23 +236,7 @@ class PauseTestCase(PowerTestCase):
         self.assertRaises(errors.EngineError, self.power.pause, instance)
 
 
-class SuspendTestCase(PowerTestCase):
-    def test_frozen_and_thawed(self) -> None:
-        instance = self.run_workload(self.make_image())
-        pid = self.state(instance)['Pid']
-        self.power.pause(instance)
-        self.assertEqual(power_state.PAUSED, self.power_state(instance))
-        self.power.resume(instance, model.NetworkInfo())
-        self.assertEqual(power_state.RUNNING, self.power_state(instance))
-        self.assertEqual(pid, self.state(instance)['Pid'])
-
-    def test_one_that_the_host_has_ended_since_starts(self) -> None:
-        instance = self.run_workload(self.make_image())
-        self.power.pause(instance)
-        self.engine.stop(names.workload(instance.uuid), 0)
-        self.power.resume(instance, model.NetworkInfo())
-        self.assertEqual(power_state.RUNNING, self.power_state(instance))
-
+class HostBootTestCase(PowerTestCase):
     def test_host_boot(self) -> None:
         instance = self.run_workload(self.make_image())
         pid = self.state(instance)['Pid']
