@@ -160,11 +160,12 @@ class DockerDriver(driver.ComputeDriver):
         self._console = output.Output(engine, options.console_output_max_size)
         self._diagnostics = diagnostics.Diagnostics(engine)
         self._procfiles = procfiles.ProcFiles(engine, self._query)
+        state = health.Health(lambda: CONF.host,
+                              virtapi.update_compute_provider_status)
         self._lifecycle = lifecycle.Lifecycle(
-            engine, self._query, self.emit_event,
-            health.Health(lambda: CONF.host,
-                          virtapi.update_compute_provider_status),
-            orphans.Orphans(engine, leftovers.Leftovers(), self._destroy))
+            engine, self._query, self.emit_event, state,
+            orphans.Orphans(engine, leftovers.Leftovers(), self._destroy),
+            heard=state.is_heard)
 
     # The host
 

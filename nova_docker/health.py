@@ -46,6 +46,23 @@ class Health:
                  update_provider: Callable[[Any, str, bool], None]) -> None:
         self._host = host
         self._update_provider = update_provider
+        #: How often this host had reported when that was first asked.
+        self._reports: int | None = None
+
+    def is_heard(self) -> bool:
+        """Whether this nova-compute has reported since it was first asked.
+
+        It does once it takes orders from the message queue.
+        """
+        try:
+            service = objects.Service.get_by_compute_host(
+                nova_context.get_admin_context(), self._host())
+        except Exception as error:
+            LOG.debug('What this host has reported is not known: %s', error)
+            return False
+        if self._reports is None:
+            self._reports = service.report_count
+        return bool(service.report_count > self._reports)
 
     def lost(self, reason: str) -> None:
         """Disable the host."""

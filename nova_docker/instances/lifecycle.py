@@ -65,6 +65,9 @@ _TRANSITION_TO = {
 REPEATS = (0.0, 1.0, 3.0, 6.0, 10.0)
 #: Seconds between attempts to reach an engine that went away.
 RETRY = 2
+#: Seconds between two looks at whether Nova hears us, and after which it is
+#: told all the same: not every service group keeps count in the database.
+LOOK, PATIENCE = 1, 60
 
 _FILTERS = {
     'type': ['container'],
@@ -87,12 +90,17 @@ class Announcer:
     """Tells Nova of transitions, each several times, from its own thread.
 
     :param emit: takes a nova.virt.event.LifecycleEvent
+    :param heard: whether this nova-compute takes orders already. Nova
+        answers to a container that has ended with the order to stop it; one
+        that is lost leaves the server stopping for ever.
     :param clock: seconds, monotonic
     """
 
     def __init__(self, emit: Callable[[event.LifecycleEvent], None],
+                 heard: Callable[[], bool] = lambda: True,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._emit = emit
+        self._heard = heard
         self._clock = clock
         self._due: list[tuple[float, int, str, int]] = []
         self._order = itertools.count()
@@ -118,12 +126,27 @@ class Announcer:
 
     def run(self) -> None:
         """Tell what is due, until stopped."""
+        self._await_nova()
         for uuid, transition in iter(self._next, None):
             try:
                 self._emit(event.LifecycleEvent(uuid, transition))
             except Exception:
                 LOG.exception('Nova did not take the event.',
                               instance_uuid=uuid)
+
+    def _await_nova(self) -> None:
+        """Wait until somebody hears what we tell; it is told from then on."""
+        limit = self._clock() + PATIENCE
+        while not self._heard() and self._clock() < limit:
+            with self._changed:
+                if self._stopped:
+                    return
+                self._changed.wait(LOOK)
+        with self._changed:
+            waiting = {uuid: transition for _when, _order, uuid, transition
+                       in self._due}
+        for uuid, transition in waiting.items():
+            self.announce(uuid, transition)
 
     def _next(self) -> tuple[str, int] | None:
         with self._changed:
@@ -144,14 +167,16 @@ class Lifecycle:
     :param instances: compares after an interruption
     :param emit: gives an event to Nova
     :param listeners: told, in turn, when the engine comes and goes
+    :param heard: whether Nova can answer to an event yet
     """
 
     def __init__(self, engine: client.Engine, instances: query.Query,
                  emit: Callable[[event.LifecycleEvent], None],
-                 *listeners: Listener) -> None:
+                 *listeners: Listener,
+                 heard: Callable[[], bool] = lambda: True) -> None:
         self._engine = engine
         self._instances = instances
-        self._announcer = Announcer(emit)
+        self._announcer = Announcer(emit, heard)
         self._listeners = listeners
         self._known: dict[str, int] = {}
         self._stream: streams.EventStream | None = None

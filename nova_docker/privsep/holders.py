@@ -34,7 +34,7 @@ def holders(point: str) -> list[tuple[int, str]]:
     if mounttable.find(point) is None:
         return []
     device = os.stat(point).st_dev
-    return [_self_image(process) for process in _processes()
+    return [_identity(process) for process in _processes()
             if device in _devices(process)]
 
 
@@ -57,7 +57,7 @@ def _devices(process: pathlib.Path) -> Iterator[int]:
             yield os.stat(process / name).st_dev
 
 
-def _self_image(process: pathlib.Path) -> tuple[int, str]:
+def _identity(process: pathlib.Path) -> tuple[int, str]:
     number, name = int(process.name), '?'
     with contextlib.suppress(OSError):
         for line in (process / 'status').read_text().splitlines():

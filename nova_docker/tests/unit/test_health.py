@@ -55,6 +55,17 @@ class HealthTestCase(base.TestCase):
         finder.start()
         self.addCleanup(finder.stop)
 
+    def test_heard_after_its_first_report(self) -> None:
+        service = objects.Service(report_count=7)
+        self.patch(objects.Service, 'get_by_compute_host',
+                   mock.create_autospec(
+                       objects.Service.get_by_compute_host,
+                       side_effect=[exception.ComputeHostNotFound(host='host'),
+                                    service, service,
+                                    objects.Service(report_count=8)]))
+        self.assertEqual([False, False, False, True],
+                         [self.health.is_heard() for _ in range(4)])
+
     def test_lost(self) -> None:
         self.serve(False, None)
         self.health.lost('no word')

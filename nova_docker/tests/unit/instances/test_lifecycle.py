@@ -30,7 +30,8 @@ class AnnouncerTestCase(base.TestCase):
         super().setUp()
         self.now = 1000.0
         self.told: list[tuple[str, int]] = []
-        self.announcer = lifecycle.Announcer(self.emit, lambda: self.now)
+        self.announcer = lifecycle.Announcer(
+            self.emit, clock=lambda: self.now)
 
     def emit(self, told: event.LifecycleEvent) -> None:
         self.told.append((told.get_instance_uuid(), told.get_transition()))
@@ -91,6 +92,42 @@ class AnnouncerTestCase(base.TestCase):
         announcer.announce('b', STOPPED)
         announcer.run()
         self.assertEqual([('a', STARTED), ('b', STOPPED)], self.told)
+
+    def test_nothing_is_told_before_somebody_hears_it(self) -> None:
+        """What waited is told in full then, as if it were new."""
+        answers = iter([False, False, True])
+
+        def heard() -> bool:
+            self.assertEqual([], self.told)
+            return next(answers)
+
+        def emit(told: event.LifecycleEvent) -> None:
+            self.emit(told)
+            announcer.stop()
+        self.patch(lifecycle, 'LOOK', 0)
+        announcer = lifecycle.Announcer(emit, heard)
+        announcer.announce('a', STOPPED)
+        announcer.run()
+        self.assertEqual([('a', STOPPED)], self.told)
+        self.assertEqual(len(lifecycle.REPEATS) - 1, len(announcer._due))
+
+    def test_it_does_not_wait_for_ever(self) -> None:
+        def emit(told: event.LifecycleEvent) -> None:
+            self.emit(told)
+            announcer.stop()
+        self.patch(lifecycle, 'LOOK', 0)
+        self.patch(lifecycle, 'PATIENCE', 0)
+        announcer = lifecycle.Announcer(emit, lambda: False)
+        announcer.announce('a', STOPPED)
+        announcer.run()
+        self.assertEqual([('a', STOPPED)], self.told)
+
+    def test_it_ends_while_it_waits(self) -> None:
+        announcer = lifecycle.Announcer(self.emit, lambda: False)
+        announcer.announce('a', STOPPED)
+        announcer.stop()
+        announcer.run()
+        self.assertEqual([], self.told)
 
     def test_it_ends_with_something_left_to_tell(self) -> None:
         self.announcer.announce('a', STARTED)
