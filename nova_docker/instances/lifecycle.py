@@ -65,6 +65,9 @@ _TRANSITION_TO = {
 REPEATS = (0.0, 1.0, 3.0, 6.0, 10.0)
 #: Seconds between attempts to reach an engine that went away.
 RETRY = 2
+#: Seconds after which even a busy stream is begun anew: what was undecided at
+#: the comparison is looked at again.
+ANEW = 300
 #: Seconds between two looks at whether Nova hears us, and after which it is
 #: told all the same: not every service group keeps count in the database.
 LOOK, PATIENCE = 1, 60
@@ -219,7 +222,8 @@ class Lifecycle:
             since = time.time()
 
     def _listen(self, since: float) -> None:
-        """Handle events until the engine is silent for a while."""
+        """Handle events until the engine is silent, or for a while."""
+        limit = time.monotonic() + ANEW
         with contextlib.closing(
                 self._engine.events(since, _FILTERS)) as self._stream:
             # Whoever stops us from now on closes the stream.
@@ -230,6 +234,8 @@ class Lifecycle:
                 listener.found()
             for record in self._stream:
                 self._handle(record)
+                if time.monotonic() > limit:
+                    return
 
     def _interrupted(self, error: errors.EngineError) -> None:
         if self._stopping.is_set():

@@ -86,11 +86,16 @@ class Orphans:
 
 
 def _given_up(uuid: str) -> objects.Instance | None:
-    """Return the instance if Nova has given it up; it may be deleted."""
+    """Return the instance if Nova has given it up; it may be deleted.
+
+    Nova's API deletes a server without a host in two steps: for a moment its
+    state is DELETED while its row is not.
+    """
     context = nova_context.get_admin_context(read_deleted='yes')
     try:
         instance = objects.Instance.get_by_uuid(context, uuid)
     except exception.InstanceNotFound:
         return None
-    failed = instance.vm_state == vm_states.ERROR and not instance.host
-    return instance if instance.deleted or failed else None
+    given_up = (instance.vm_state in (vm_states.ERROR, vm_states.DELETED)
+                and not instance.host)
+    return instance if instance.deleted or given_up else None

@@ -89,6 +89,12 @@ class OrphansTestCase(base.TestCase):
         self._present('created')
         self.assertTrue(self._is_removed())
 
+    def test_what_is_just_being_deleted_is_removed(self) -> None:
+        """Nova's API has saved the state, and not yet deleted the row."""
+        self._know(vm_state=vm_states.DELETED)
+        self._present('created')
+        self.assertTrue(self._is_removed())
+
     def test_what_ever_ran_stays(self) -> None:
         self._know(deleted=True)
         for workload in ('running', 'exited', 'paused', 'dead'):
