@@ -35,21 +35,38 @@ def checks_layers(engine: client.Engine) -> bool:
                    for key, value in status)
 
 
-def has_any(engine: client.Engine, digests: Iterable[str]) -> bool:
-    """Tell if an engine may have one of these layers already.
+class Layers:
+    """Knows the layers that an engine has.
 
-    In an image, with a name or without one: it has lost its own to another,
-    or a build made it on its way. Or below a container, which keeps the
-    layers of an image that was removed by force. Nobody can tell which these
-    are, so that it may be any.
+    Each image is looked at once: its id is the digest of what it is.
     """
-    known: dict[str, set[str]] = {}
-    for image in engine.all_images():
-        with contextlib.suppress(errors.EngineNotFound):
-            known[image['Id']] = set(
-                engine.image(image['Id'])['RootFS'].get('Layers') or ())
-    # Not before the images: one that goes meanwhile is missed by none.
-    if any(container['ImageID'] not in known
-           for container in engine.containers([])):
-        return True
-    return not set().union(*known.values()).isdisjoint(digests)
+
+    def __init__(self, engine: client.Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, frozenset[str]] = {}
+
+    def has_any(self, digests: Iterable[str]) -> bool:
+        """Tell if the engine may have one of these layers already.
+
+        In an image, with a name or without one: it has lost its own to
+        another, or a build made it on its way. Or below a container, which
+        keeps the layers of an image that was removed by force. Nobody can
+        tell which these are, so that it may be any.
+        """
+        known: dict[str, frozenset[str]] = {}
+        for image in self._engine.all_images():
+            with contextlib.suppress(errors.EngineNotFound):
+                known[image['Id']] = self._of(image['Id'])
+        self._known = known
+        # Not before the images: one that goes meanwhile is missed by none.
+        if any(container['ImageID'] not in known
+               for container in self._engine.containers([])):
+            return True
+        return not frozenset().union(*known.values()).isdisjoint(digests)
+
+    def _of(self, image: str) -> frozenset[str]:
+        try:
+            return self._known[image]
+        except KeyError:
+            found = self._engine.image(image)['RootFS'].get('Layers') or ()
+            return frozenset(found)

@@ -30,6 +30,7 @@ from oslo_log import log as logging
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.images import flattened
+from nova_docker.images import readahead
 from nova_docker import names
 
 LOG = logging.getLogger(__name__)
@@ -153,8 +154,9 @@ class Snapshot:
                 'owner_id': instance.project_id,
             },
         }
-        with contextlib.closing(archive):
-            upload = _Upload(archive)
+        # The engine reads the files while Glance hashes what came before.
+        with contextlib.closing(readahead.ahead(archive)) as pieces:
+            upload = _Upload(pieces)
             image = self._image_api.update(context, image_id, metadata,
                                            data=upload)
         if image['size'] != upload.size:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Sequence
 from concurrent import futures
 import contextlib
 import datetime
@@ -97,6 +96,7 @@ class Store:
     def __init__(self, engine: client.Engine, image_api: glance.API) -> None:
         self._engine = engine
         self._image_api = image_api
+        self._layers = sharing.Layers(engine)
         self._lock = threading.Lock()
         self._fetching: dict[str, futures.Future[bool]] = {}
         self._touching = threading.Lock()
@@ -211,12 +211,9 @@ class Store:
     def _load(self, start: _Start, reference: str) -> None:
         if sharing.checks_layers(self._engine):
             with contextlib.suppress(archive.Unproven):
-                self._sanitise(start, reference, self._unseen)
+                self._sanitise(start, reference, self._layers.has_any)
                 return
         self._sanitise(start, reference, None)
-
-    def _unseen(self, digests: Sequence[str]) -> bool:
-        return sharing.has_any(self._engine, digests)
 
     def _sanitise(self, start: _Start, reference: str,
                   unseen: archive.Unseen | None) -> None:
