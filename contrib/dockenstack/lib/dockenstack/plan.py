@@ -12,6 +12,7 @@
 
 """The stages of `up`, and all services: where everything is put together."""
 
+import functools
 from typing import Any
 
 from dockenstack import contents
@@ -27,6 +28,7 @@ from dockenstack.host import users
 from dockenstack.images import recipes
 from dockenstack.openstack import cinder
 from dockenstack.openstack import common
+from dockenstack.openstack import extras
 from dockenstack.openstack import fake
 from dockenstack.openstack import glance
 from dockenstack.openstack import keystone
@@ -55,6 +57,7 @@ def services(home: Home) -> list[Service]:
         keystone.service(home), glance.service(home),
         placement.service(home), *neutron.services(home),
         *cinder.services(home), *nova.services(home), nova.compute(home),
+        *extras.services(home),
         *(fake.services(home) if fake.wanted(home).exists() else [])]
 
 
@@ -69,6 +72,7 @@ class Plan:
         self.first: dict[str, Any] = {}
 
     def stages(self) -> list[Stage]:
+        chosen = extras.chosen(self.home)
         return [
             Stage('python', self.python),
             Stage('packages', self.packages),
@@ -84,18 +88,25 @@ class Plan:
             Stage('neutron', self.neutron, ('keystone', 'openvswitch')),
             Stage('cinder', self.cinder, ('keystone',)),
             Stage('nova', self.nova, ('keystone',)),
+            *(Stage(extra.name, functools.partial(self.extra, extra),
+                    ('keystone',)) for extra in chosen),
             Stage('compute', self.compute,
                   ('nova', 'placement', 'neutron', 'glance', 'cinder',
                    'engine', 'lxcfs')),
             Stage('images', self.images, ('packages',)),
             Stage('provision', self.provision,
                   ('images', 'nova', 'neutron', 'glance', 'cinder')),
-            Stage('server', self.server, ('provision', 'compute')),
+            Stage('server', self.server,
+                  ('provision', 'compute',
+                   *(extra.name for extra in chosen))),
         ]
 
     def python(self) -> str:
         packages.install(PYTHON_PACKAGES)
         words = python.build(self.home)
+        for extra in extras.chosen(self.home):
+            if python.add(self.home, extra.name):
+                words += f', {extra.name} added'
         if driver.install(self.home):
             words += ', driver installed'
         return words
@@ -144,6 +155,9 @@ class Plan:
 
     def cinder(self) -> str:
         return cinder.start(self.home, self.supervisor)
+
+    def extra(self, extra: extras.Extra) -> str:
+        return extra.start(self.home, self.supervisor)
 
     def nova(self) -> str:
         return nova.start(self.home, self.supervisor)

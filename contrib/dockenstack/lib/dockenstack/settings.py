@@ -46,6 +46,7 @@ PORTS = {
     'nova-metadata': 8775,
     'nova-serialproxy': 6083,
     'cinder': 8776,
+    'barbican': 9311,
     # Not the usual ones: the machine may have its own.
     'rabbitmq': 15673,
     'rabbitmq-distribution': 35673,

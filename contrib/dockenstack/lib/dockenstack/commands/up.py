@@ -12,10 +12,12 @@
 
 """`up`: bring the cloud up, or repair it."""
 
+import argparse
 import time
 
 from dockenstack.commands import base
 from dockenstack import contents
+from dockenstack.openstack import extras
 from dockenstack.plan import Plan
 from dockenstack.service import Supervisor
 from dockenstack.settings import Home
@@ -26,6 +28,15 @@ DESCRIPTION = """\
 Bring up a whole OpenStack on this machine, with Nova booting containers on
 Docker Engine. It may be run again at any time: it repairs what died, and
 installs the driver again if its source has changed."""
+
+
+def _extras(words: str) -> list[str]:
+    names = words.split(',')
+    for name in names:
+        if name not in extras.EXTRAS:
+            raise argparse.ArgumentTypeError(
+                f"there is no '{name}', but {', '.join(extras.EXTRAS)}")
+    return names
 
 
 def main(arguments: list[str]) -> int:
@@ -40,11 +51,16 @@ def main(arguments: list[str]) -> int:
         '--with-fake', action='store_true',
         help="also a compute host `fake` with Nova's fake driver, in an "
              'availability zone `fake`: what a benchmark compares with')
+    parser.add_argument(
+        '--with', metavar='NAME,...', dest='extras', type=_extras,
+        default=[], help='also these, from now on: '
+                         + ', '.join(extras.EXTRAS))
     options = parser.parse_args(arguments)
     base.require_root()
     begun = time.monotonic()
     with base.alone(home):
         home.make()
+        extras.add(home, options.extras)
         plan = Plan(home, Supervisor(home), options.with_fake)
         succeeded = Runner(home, needed_for(plan.stages(), options.to)).run()
     print(f'{"Done" if succeeded else "Failed"} after '

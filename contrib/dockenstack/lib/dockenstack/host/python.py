@@ -34,14 +34,36 @@ def build(home: Home) -> str:
     stamp.clear()
     shutil.rmtree(home.venv, ignore_errors=True)
     shell.run(PYTHON, '-m', 'venv', home.venv)
-    shell.run(home.bin / 'python', '-m', 'pip', 'install', '--no-deps',
-              '--no-compile', '--no-input', '--quiet', '-r', lock,
-              env=shell.clean_environment(**home.caches))
-    _compile(home)
+    _install(home, lock)
     _link_nova_etc(home)
     _link_client(home)
     stamp.set(wanted)
     return f'{len(lock.read_text().splitlines())} packages installed'
+
+
+def added(home: Home, name: str) -> Stamp:
+    """Says which packages the environment has for one of the `extras`."""
+    return Stamp(home, f'venv-{name}')
+
+
+def add(home: Home, name: str) -> bool:
+    """Have what one of the `extras` needs; True if it had to be installed."""
+    lock = home.project / 'extras' / f'{name}.txt'
+    stamp = added(home, name)
+    wanted = shell.digest(lock, Stamp(home, 'venv').path)
+    if stamp.holds(wanted):
+        return False
+    stamp.clear()
+    _install(home, lock)
+    stamp.set(wanted)
+    return True
+
+
+def _install(home: Home, lock: pathlib.Path) -> None:
+    shell.run(home.bin / 'python', '-m', 'pip', 'install', '--no-deps',
+              '--no-compile', '--no-input', '--quiet', '-r', lock,
+              env=shell.clean_environment(**home.caches))
+    _compile(home)
 
 
 def _compile(home: Home) -> None:

@@ -101,13 +101,20 @@ def configure(home: Home, path: pathlib.Path,
 def wsgi(home: Home, name: str, module: str, *,
          configuration: Sequence[pathlib.Path],
          env: Mapping[str, str] | None = None, arguments: str = '',
-         processes: int = 1, threads: int = 1, path: str = '/') -> Service:
-    """A WSGI application under uWSGI, which speaks HTTP itself."""
+         processes: int = 1, threads: int = 1, path: str = '/',
+         paste: pathlib.Path | None = None) -> Service:
+    """A WSGI application under uWSGI, which speaks HTTP itself.
+
+    :param module: where it is
+    :param paste: what makes it instead, if its module looks in /etc alone
+    """
     port = PORTS[name]
+    application = (['--paste', f'config:{paste}'] if paste else
+                   ['--module', f'{module}:application'])
     command = [
         '/usr/bin/uwsgi', '--plugins', 'python3',
         '--virtualenv', str(home.venv),
-        '--module', f'{module}:application',
+        *application,
         '--http-socket', f'{LOOPBACK}:{port}',
         '--processes', str(processes), '--threads', str(threads),
         '--enable-threads', '--master', '--lazy-apps', '--need-app',
@@ -144,6 +151,11 @@ def also(service: Service, *configuration: pathlib.Path) -> Service:
     """The same service, restarted when more files change."""
     return dataclasses.replace(
         service, configuration=(*service.configuration, *configuration))
+
+
+def wanted(home: Home, name: str) -> Stamp:
+    """Says that the cloud has a project that not every cloud has."""
+    return Stamp(home, f'with-{name}')
 
 
 def manage(home: Home, program: str, configuration: pathlib.Path,

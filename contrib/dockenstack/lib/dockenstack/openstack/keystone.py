@@ -13,6 +13,7 @@
 """Keystone: identity, and the catalogue of all services."""
 
 import base64
+from collections.abc import Mapping
 import json
 import pathlib
 import secrets
@@ -97,7 +98,7 @@ def start(home: Home, supervisor: Supervisor) -> str:
     supervisor.ensure(service(home))
     wanted = shell.digest(json.dumps(SERVICES))
     if not stamp.holds(wanted):
-        _fill_catalogue(home)
+        register(home, SERVICES)
         stamp.set(wanted)
     return settings.url('keystone')
 
@@ -114,14 +115,18 @@ def _bootstrap(home: Home) -> None:
         env={'OS_BOOTSTRAP_PASSWORD': home.password('admin')})
 
 
-def _fill_catalogue(home: Home) -> None:
+def register(home: Home, services: Mapping[str, tuple[str, str]]) -> None:
+    """Have the users and end points of services, and the user `demo`.
+
+    :param services: the type and the address of each
+    """
     shell.wait_until(ready.http(settings.url('keystone') + '/v3'), 30,
                      'keystone did not answer')
     common.in_cloud(home, 'catalogue', {
         'region': settings.REGION,
-        'services': SERVICES,
+        'services': services,
         'passwords': {name: home.password(name)
-                      for name in (*SERVICES, 'demo')},
+                      for name in (*services, 'demo')},
     })
 
 

@@ -20,6 +20,7 @@ from dockenstack.host import engine
 from dockenstack.host import lxcfs
 from dockenstack.host import openvswitch
 from dockenstack.host import users
+from dockenstack.openstack import barbican
 from dockenstack.openstack import common
 from dockenstack.openstack import neutron
 from dockenstack import ready
@@ -140,6 +141,7 @@ def shared(home: Home) -> dict[str, common.Options]:
                            'proxyclient_address': settings.LOOPBACK},
         'cinder': {**user, 'os_region_name': settings.REGION},
         'service_user': {**user, 'send_service_user_token': True},
+        **barbican.client(home),
     }
 
 

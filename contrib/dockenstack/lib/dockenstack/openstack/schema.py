@@ -17,7 +17,9 @@ import concurrent.futures
 import os
 
 from dockenstack.host import database
+from dockenstack.host import python
 from dockenstack.openstack import cinder
+from dockenstack.openstack import extras
 from dockenstack.openstack import glance
 from dockenstack.openstack import keystone
 from dockenstack.openstack import neutron
@@ -41,20 +43,31 @@ SERVICES: dict[str, tuple[tuple[str, ...], Callable[[Home], None]]] = {
 def configure(home: Home) -> None:
     for service in (keystone, glance, placement, neutron, cinder, nova):
         service.configure(home)
+    for extra in extras.chosen(home):
+        extra.configure(home)
 
 
 def make(home: Home) -> str:
     """Have every database at the version of the installed code."""
-    wanted = Stamp(home, 'venv').path.read_text()
-    behind = [name for name in SERVICES
-              if not Stamp(home, f'schema-{name}').holds(wanted)]
+    everything = {**SERVICES, **{
+        extra.name: ((extra.name,), extra.sync)
+        for extra in extras.chosen(home)}}
+    behind = [name for name in everything
+              if not Stamp(home, f'schema-{name}').holds(_code(home, name))]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda name: _make(home, name, wanted), behind))
+        list(pool.map(lambda name: _make(home, name, *everything[name]),
+                      behind))
     return f'{len(behind)} made' if behind else 'up to date'
 
 
-def _make(home: Home, name: str, wanted: str) -> None:
-    schemas, sync = SERVICES[name]
+def _code(home: Home, name: str) -> str:
+    """Tells one version of a project's code from another."""
+    added = python.added(home, name)
+    return (added if added.exists() else Stamp(home, 'venv')).path.read_text()
+
+
+def _make(home: Home, name: str, schemas: tuple[str, ...],
+          sync: Callable[[Home], None]) -> None:
     stamp = Stamp(home, f'schema-{name}')
     with shell.logging_to(home.log / f'schema-{name}.log'):
         if not stamp.exists():
@@ -63,4 +76,4 @@ def _make(home: Home, name: str, wanted: str) -> None:
             for schema in schemas:
                 database.recreate(home, schema)
         sync(home)
-    stamp.set(wanted)
+    stamp.set(_code(home, name))

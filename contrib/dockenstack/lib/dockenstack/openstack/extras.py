@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Projects that a cloud has only if somebody asks: `up --with`."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import dataclasses
+
+from dockenstack.openstack import barbican
+from dockenstack.openstack import common
+from dockenstack.openstack import keystone
+from dockenstack.service import Service
+from dockenstack.service import Supervisor
+from dockenstack import settings
+from dockenstack.settings import Home
+from dockenstack.stamp import Stamp
+
+
+@dataclasses.dataclass(frozen=True)
+class Extra:
+    """One of them: what the cloud's own projects have, and its packages.
+
+    Those are locked in `extras` beside lock.txt, in a file of its name.
+    """
+
+    name: str
+    #: What the catalogue calls such a service, and what follows its address.
+    kind: str
+    path: str
+    configure: Callable[[Home], None]
+    sync: Callable[[Home], None]
+    services: Callable[[Home], list[Service]]
+
+    def start(self, home: Home, supervisor: Supervisor) -> str:
+        url = settings.url(self.name) + self.path
+        stamp = Stamp(home, f'keystone-{self.name}')
+        # To be registered again ends the tokens that users have.
+        if not stamp.holds(url):
+            keystone.register(home, {self.name: (self.kind, url)})
+            stamp.set(url)
+        supervisor.ensure_all(self.services(home))
+        return url
+
+
+EXTRAS = {extra.name: extra for extra in (
+    Extra('barbican', 'key-manager', '', barbican.configure, barbican.sync,
+          barbican.services),
+)}
+
+
+def add(home: Home, names: Iterable[str]) -> None:
+    """Have these from now on; those that there are stay."""
+    for name in names:
+        common.wanted(home, name).set()
+
+
+def chosen(home: Home) -> list[Extra]:
+    """Those that this cloud has."""
+    return [extra for extra in EXTRAS.values()
+            if common.wanted(home, extra.name).exists()]
+
+
+def services(home: Home) -> list[Service]:
+    return [service for extra in chosen(home)
+            for service in extra.services(home)]
