@@ -18,8 +18,10 @@ name or labels, and a container without our label is never touched.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import enum
+import hashlib
 import re
 from typing import Any
 
@@ -98,9 +100,16 @@ def is_workload(container_name: str) -> bool:
     return instance_uuid(container_name.lstrip('/')) is not None
 
 
-def image_reference(image_id: str) -> str:
-    """Return the engine's name for a Glance image."""
-    return f'{_IMAGES}:{image_id}'
+def image_reference(image_id: str, demands: Iterable[str] = ()) -> str:
+    """Return the engine's name for a Glance image.
+
+    :param demands: what it was verified against on its way; an image that
+        was verified has a name of its own, so that nobody who demands it
+        gets a copy that was not
+    """
+    words = '\n'.join(sorted(demands))
+    digest = hashlib.sha256(words.encode()).hexdigest()[:12]
+    return f'{_IMAGES}:{image_id}' + (f'-{digest}' if words else '')
 
 
 def is_image(reference: str) -> bool:

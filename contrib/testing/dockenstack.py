@@ -34,7 +34,7 @@ class Dockenstack:
         self.venv = home / 'venv'
         self.clouds = home / 'clouds.yaml'
         self.tempest = home / 'tempest'
-        self._ready: set[str] = set()
+        self._ready: set[tuple[str, ...]] = set()
         # There while the cloud is up for the tests only, so that the run
         # after one that was killed takes it down.
         self._ours = logs / 'cloud-is-ours'
@@ -46,20 +46,23 @@ class Dockenstack:
         self._run('status')
         return bool(re.search(r'\brunning\b', self.log('status').read_text()))
 
-    def up(self, to: str = '') -> None:
+    def up(self, to: str = '', *extras: str) -> None:
         """Bring it up, or only to the named part. Once is enough.
 
+        :param extras: what it shall have besides, from now on
         :raises RuntimeError: if it could not; the message ends with the last
             lines that it said.
         """
-        if to in self._ready:
+        wanted = (*(['--to', to] if to else []),
+                  *(['--with', ','.join(extras)] if extras else []))
+        if wanted in self._ready:
             return
-        if self._run('up', *(['--to', to] if to else [])):
+        if self._run('up', *wanted):
             log = self.log('up')
             raise RuntimeError(
                 f'contrib/dockenstack/up failed:\n{process.tail(log)}\n'
                 f'(all of it: {log})')
-        self._ready.add(to)
+        self._ready.add(wanted)
 
     def restore(self) -> bool:
         """Bring it down, unless it was up before.

@@ -193,6 +193,13 @@ def scenario(shop: Workshop) -> Outcome:
     return shop.run_tempest('scenario', minutes=40)
 
 
+def extras(shop: Workshop) -> Outcome:
+    """nova_docker/tests/extras: the same with more services (with --all)"""
+    shop.cloud.up('', 'barbican')
+    return shop.run_tests('extras', '--concurrency', '1', minutes=30,
+                          OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
+
+
 def _patterns(name: str) -> outcome.Patterns:
     return outcome.Patterns(_HERE / name)
 
@@ -201,11 +208,11 @@ def _patterns(name: str) -> outcome.Patterns:
 STAGES: dict[str, Callable[[Workshop], Outcome]] = {
     stage.__name__: stage
     for stage in (lint, unit, functional, conformance, cloud, tempest,
-                  scenario)}
+                  scenario, extras)}
 
 #: What takes long and finds little that the others don't: it runs if it is
 #: named, or everything is asked for.
-SELDOM = ('scenario',)
+SELDOM = ('scenario', 'extras')
 
 
 def run(name: str, shop: Workshop) -> Outcome:

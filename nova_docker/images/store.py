@@ -25,6 +25,7 @@ import threading
 from typing import Final
 from typing import TypeAlias
 
+from cryptography import exceptions as cryptography_exceptions
 from nova import context as nova_context
 from nova import exception
 from nova.image import glance
@@ -108,10 +109,13 @@ class Store:
 
         :param instance: says which certificates it trusts
         :raises nova.exception.ImageUnacceptable: for what is no container
-            image, or none that this host may run
+            image, or none that this host may run, or not what was signed
+        :raises nova.exception.CertificateValidationFailed: when none of the
+            certificates leads to the one that signed it
         """
-        self._obtain(context, image_meta, instance)
-        return names.image_reference(image_meta.id)
+        reference = names.image_reference(image_meta.id, _demands(instance))
+        self._obtain(context, image_meta, instance, reference)
+        return reference
 
     def cache(self, context: nova_context.RequestContext,
               image_meta: objects.ImageMeta) -> bool:
@@ -120,21 +124,21 @@ class Store:
         :returns: whether it had to be fetched
         :raises nova.exception.ImageUnacceptable: as :meth:`ensure`
         """
-        return self._obtain(context, image_meta, None)
+        return self._obtain(context, image_meta, None, names.image_reference(
+            image_meta.id, _demands(None)))
 
     def _obtain(self, context: nova_context.RequestContext,
                 image_meta: objects.ImageMeta,
-                instance: objects.Instance | None) -> bool:
+                instance: objects.Instance | None, reference: str) -> bool:
         """Fetch an image unless it is there; tell which.
 
         Calls for the same image that come while it is fetched share the
         outcome. A failure is not remembered.
         """
-        reference = names.image_reference(image_meta.id)
         with self._lock:
-            fetching = self._fetching.get(image_meta.id)
+            fetching = self._fetching.get(reference)
             outcome = fetching or futures.Future()
-            self._fetching[image_meta.id] = outcome
+            self._fetching[reference] = outcome
         if fetching:
             return fetching.result()
         try:
@@ -148,7 +152,7 @@ class Store:
             outcome.set_exception(error)
         finally:
             with self._lock:
-                del self._fetching[image_meta.id]
+                del self._fetching[reference]
         return outcome.result()
 
     def properties(self, context: nova_context.RequestContext,
@@ -207,6 +211,10 @@ class Store:
         except limits.Unacceptable as error:
             raise exception.ImageUnacceptable(
                 image_id=image_meta.id, reason=error.reason) from error
+        except cryptography_exceptions.InvalidSignature as error:
+            raise exception.ImageUnacceptable(
+                image_id=image_meta.id, reason='its signature is not that of '
+                'its content') from error
 
     def _load(self, start: _Start, reference: str) -> None:
         if sharing.checks_layers(self._engine):
@@ -254,6 +262,13 @@ def all_or_nothing(engine: client.Engine, stream: Iterator[bytes],
                 f'Docker Engine does not take it: {error.message}'
             ) from error
         raise
+
+
+def _demands(instance: objects.Instance | None) -> list[str]:
+    """Return what an image has to be verified against, in any words."""
+    trusted = instance and instance.trusted_certs
+    return [*(['signature'] if CONF.glance.verify_glance_signatures else []),
+            *(trusted.ids if trusted else [])]
 
 
 def _checked_format(image_meta: objects.ImageMeta) -> str:

@@ -61,8 +61,10 @@ def tags() -> dict[str, str]:
 
 
 def remove_image(image_id: str) -> None:
-    """Remove what the engine keeps of a Glance image."""
-    remove_reference(names.image_reference(image_id))
+    """Remove what the engine keeps of a Glance image, verified or not."""
+    for tag in tags():
+        if tag.startswith(names.image_reference(image_id)):
+            remove_reference(tag)
 
 
 def remove_reference(name: str) -> None:

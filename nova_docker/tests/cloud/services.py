@@ -64,18 +64,19 @@ def up() -> None:
         raise AssertionError(f'{_UP} failed:\n{ran.stdout}')
 
 
-def set_options(options: Mapping[str, str], *files: str) -> None:
+def set_options(options: Mapping[str, str], *files: str,
+                section: str = 'DEFAULT') -> None:
     """Give the cloud options of its user's own, and restart what has them.
 
-    :param options: of the section DEFAULT; none to end it
+    :param options: of the section; none to end it
     :param files: below ``etc``
     """
     for name in files:
         local = clouds.home() / 'local' / name
         local.parent.mkdir(parents=True, exist_ok=True)
         local.write_text('\n'.join([
-            '[DEFAULT]', *(f'{key} = {value}'
-                           for key, value in options.items()), '']))
+            f'[{section}]', *(f'{key} = {value}'
+                              for key, value in options.items()), '']))
         if not options:
             local.unlink()
     up()

@@ -18,6 +18,7 @@ import datetime
 from typing import Any
 from unittest import mock
 
+from cryptography import exceptions as cryptography_exceptions
 import ddt
 import fixtures
 from nova import context
@@ -106,6 +107,35 @@ class StoreTest(base.TestCase):
         certificates = objects.TrustedCerts(ids=['c'])
         self.ensure(certificates)
         self.assertEqual([certificates], self.glance.downloads)
+
+    def test_a_copy_that_nobody_verified_is_not_trusted(self) -> None:
+        """Nor is one that other certificates vouch for."""
+        self.present[REFERENCE] = []
+        found = [self.ensure(objects.TrustedCerts(ids=ids))
+                 for ids in (['a', 'b'], ['b', 'a'], ['a'])]
+        self.assertEqual(3, len(self.glance.downloads))
+        self.assertEqual(found[0], found[1])
+        self.assertEqual(3, len({REFERENCE, *found}))
+        self.assertTrue(all(map(names.is_image, found)))
+
+    def test_a_copy_from_before_signatures_were_required(self) -> None:
+        self.present[REFERENCE] = []
+        self.flags(verify_glance_signatures=True, group='glance')
+        self.assertNotEqual(REFERENCE, self.ensure())
+        self.assertEqual([None], self.glance.downloads)
+
+    def test_a_verified_copy_serves_again(self) -> None:
+        certificates = objects.TrustedCerts(ids=['c'])
+        self.present[names.image_reference(IMAGE_ID, ['c'])] = []
+        self.ensure(certificates)
+        self.assertEqual([], self.glance.downloads)
+
+    def test_a_wrong_signature_is_told(self) -> None:
+        self.glance.api.download.side_effect = (
+            cryptography_exceptions.InvalidSignature)
+        error = self.assertRaises(exception.ImageUnacceptable, self.ensure,
+                                  objects.TrustedCerts(ids=['c']))
+        self.assertIn('its signature is not that of its content', str(error))
 
     def test_a_root_file_system_is_imported(self) -> None:
         self.content = archives.tar([('bin/sh', b'')])

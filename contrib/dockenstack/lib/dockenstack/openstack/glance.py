@@ -15,6 +15,7 @@
 import pathlib
 
 from dockenstack.host import users
+from dockenstack.openstack import barbican
 from dockenstack.openstack import common
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
@@ -49,6 +50,8 @@ def configure(home: Home) -> None:
             'filesystem_store_datadir': state / 'staging'},
         'os_glance_tasks_store': {
             'filesystem_store_datadir': state / 'tasks'},
+        # With which it checks signatures.
+        **barbican.client(home),
     })
 
 
