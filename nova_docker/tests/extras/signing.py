@@ -50,7 +50,7 @@ class Authority:
 
     def _certificate(self, issuer: Authority,
                      may_sign: bool) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         usage = dict.fromkeys((
             'content_commitment', 'key_encipherment', 'data_encipherment',
             'key_agreement', 'crl_sign', 'encipher_only', 'decipher_only'),

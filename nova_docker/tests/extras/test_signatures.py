@@ -60,10 +60,9 @@ class _SigningTestCase(base.CloudTestCase):
 
     def boot(self, image_id: str, *trusted: signing.Authority,
              **more: Any) -> servers.Server:
-        return self.make.server(
-            image=image_id, microversion=TRUST, **more,
-            **({'trusted_image_certificates': [each.id for each in trusted]}
-               if trusted else {}))
+        if trusted:
+            more['trusted_image_certificates'] = [each.id for each in trusted]
+        return self.make.server(image=image_id, microversion=TRUST, **more)
 
     def refused(self, image_id: str, *trusted: signing.Authority) -> str:
         """Return why a server of an image does not boot."""
