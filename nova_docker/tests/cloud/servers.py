@@ -157,6 +157,15 @@ class Server:
         self._compute.delete_volume_attachment(self.id, volume.id)
         if wait:
             volume.wait_for(wait)
+            # Nova forgets it after Cinder does, and until then neither takes
+            # it back nor gives its device name to another.
+            clouds.wait_until(lambda: volume.id not in self.volumes(),
+                              f'{self.id} has lost volume {volume.id}')
+
+    def volumes(self) -> list[str]:
+        """Return the ids of the volumes that Nova has for it."""
+        return [each.volume_id for each
+                in self._compute.volume_attachments(self.id)]
 
     def soft_delete(self) -> None:
         """Delete it in a cloud that keeps servers for a while."""

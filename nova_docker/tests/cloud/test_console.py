@@ -56,7 +56,7 @@ class ConsoleTestCase(base.CloudTestCase):
 
     def test_shutoff_follows_the_end_at_once(self) -> None:
         image = self.make.image(archives.busybox(['sleep', '8']))
-        sleeper = self.make.server(image, wait=('ACTIVE',))
+        sleeper = self.make.server(image)
         sleeper.wait_for('SHUTOFF')
         self._assert_prompt(sleeper)
 

@@ -34,7 +34,8 @@ class GuestTestCase(base.ServerTestCase):
                          'metadata': {'purpose': 'testing'}}
 
     def _metadata(self, path: str) -> str:
-        return self.guest.run(f'curl -sSf -m 30 {_METADATA}/{path}')
+        return self.guest.run('curl -sSf -m 30 --retry 5 --retry-all-errors '
+                              f'{_METADATA}/{path}')
 
     def test_the_key_pair_logs_in(self) -> None:
         self.assertEqual('root', self.guest.run('id -un'))

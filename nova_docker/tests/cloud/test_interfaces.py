@@ -171,7 +171,8 @@ class PortSecurityTestCase(base.CloudTestCase):
         clouds.wait_until(lambda: len(server.addresses()) == 2,
                           'it is attached')
         guest.run('ip address add 10.95.0.77/24 dev eth1')
-        guest.run(f'ping -c 1 -W 20 -I 10.95.0.77 {peer.addresses()[0]}')
+        # Nova does not wait until Neutron has wired what is attached later.
+        guest.run(f'ping -c 1 -w 60 -I 10.95.0.77 {peer.addresses()[0]}')
 
 
 class NamesTestCase(base.CloudTestCase):
@@ -203,7 +204,7 @@ class NamesTestCase(base.CloudTestCase):
     def test_metadata_without_a_router(self) -> None:
         network = self.make.network('10.92.2.0/24', gateway_ip=None)
         shown = self.make.prints(
-            'curl -sSf -m 10 --retry 9 --retry-all-errors '
+            'curl -sSf -m 10 --retry 30 --retry-delay 2 --retry-all-errors '
             'http://169.254.169.254/latest/meta-data/local-ipv4',
             image='ssh', network=network)
         self.assertRegex(shown, r'10\.92\.2\.\d+$')

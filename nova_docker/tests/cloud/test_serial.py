@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 from nova_docker.tests import browser
@@ -52,6 +53,22 @@ class SerialTestCase(base.CloudTestCase):
             each.types(b'echo is $((%d + 1))\n' % number)
             self.assert_shows(b'is %d' % (number + 1), *viewers)
 
+    def assert_hears(self, *viewers: browser.Browser) -> None:
+        """What is typed reaches the shell, at some time.
+
+        As on any serial line it is lost while nobody listens, such as a
+        moment after the server has begun to run again.
+        """
+        number = random.randrange(10 ** 9)
+
+        def is_answered(one: browser.Browser) -> bool:
+            one.types(b'echo heard $((%d + 1))\n' % number)
+            return b'heard %d' % (number + 1) in one.look()
+        for each in viewers:
+            clouds.wait_until(functools.partial(is_answered, each),
+                              'the shell answers')
+            number += 1
+
     def assert_cut_off(self, viewer: browser.Browser) -> None:
         def is_cut_off() -> bool:
             viewer.look()
@@ -70,6 +87,7 @@ class SerialTestCase(base.CloudTestCase):
         self.assert_works(*viewers)
         for kind in ('SOFT', 'HARD'):
             self.server.reboot(kind)
+            self.assert_hears(*viewers)
             self.assert_works(*viewers)
 
     def test_stop_and_start(self) -> None:
@@ -80,7 +98,9 @@ class SerialTestCase(base.CloudTestCase):
         with self.assertRaisesRegex(AssertionError, 'is not ready'):
             self.url()
         self.server.start()
-        self.assert_works(viewer, self.connect())
+        viewers = viewer, self.connect()
+        self.assert_hears(*viewers)
+        self.assert_works(*viewers)
 
     def test_pause(self) -> None:
         viewer = self.connect()
@@ -88,14 +108,8 @@ class SerialTestCase(base.CloudTestCase):
         self.server.pause()
         late = self.connect()
         self.server.unpause()
-        self.assert_works(viewer)
-        clouds.wait_until(lambda: self._is_heard(late), 'the late one works')
-
-    @staticmethod
-    def _is_heard(viewer: browser.Browser) -> bool:
-        """Tell whether a line is answered; one may have to try again."""
-        viewer.types(b'echo $((6 * 7))\n')
-        return b'42\r\n' in viewer.look()
+        self.assert_hears(viewer, late)
+        self.assert_works(viewer, late)
 
     def test_the_log_comes_first(self) -> None:
         viewer = self.connect()

@@ -62,7 +62,7 @@ class SnapshotTestCase(base.ServerTestCase):
                 seen.append(state)
             return state is None
         clouds.wait_until(ended, 'the snapshot is over')
-        order = ['image_snapshot', 'image_snapshot_pending',
+        order = ['image_snapshot_pending', 'image_snapshot',
                  'image_pending_upload', 'image_uploading', None]
         self.assertEqual(seen, [each for each in order if each in seen])
         self.assertEqual('active', clouds.connection(

@@ -31,6 +31,8 @@ from nova_docker.tests.cloud import volumes
 _WRITE = 'dd if=/dev/urandom of={0}/data bs=1M count=20 2>/dev/null; sync'
 _DIGEST = 'sha256sum < {0}/data'
 _GIB = 1 << 20  # in the KiB of df
+#: Seconds; it takes a tenth of one unless the machine is very busy.
+_AT_ONCE = 30
 
 #: A partition table with one partition: what no file system begins with.
 _PARTITIONED = (bytes(446) + bytes([0x80, 1, 1, 0, 0x83, 3, 32, 64])
@@ -48,17 +50,17 @@ class AttachTestCase(base.ServerTestCase):
         digest = self.guest.run(_DIGEST.format('/volumes/vdb'))
         self.server.detach(volume)
         self.guest.run('test ! -e /volumes/vdb')
-        self.assertFalse(volume.is_connected())
+        volume.wait_until_disconnected()
         other = self.make.server('ssh')
         guest = self.make.login(other)
         other.attach(volume)
         self.assertEqual(digest, guest.run(_DIGEST.format('/volumes/vdb')))
         self.make.delete(other)
         volume.wait_for('available')
-        self.assertFalse(volume.is_connected())
+        volume.wait_until_disconnected()
 
     def test_a_process_that_runs_sees_it(self) -> None:
-        """Within a second: it looks ten times a second and says when."""
+        """At once: it looks ten times a second and says when."""
         self.guest.run(
             '(until touch /volumes/vdb/seen; do sleep 0.1; done; '
             'touch /tmp/seen) >/dev/null 2>&1 &')
@@ -66,7 +68,7 @@ class AttachTestCase(base.ServerTestCase):
         self.server.attach(volume)
         clouds.wait_until(
             lambda: self.guest.run('ls /tmp').split() == ['seen'],
-            'the process sees the volume', 2)
+            'the process sees the volume', _AT_ONCE)
         self.guest.run('rm /tmp/seen; test -e /volumes/vdb/seen')
         self.server.detach(volume)
 
@@ -74,8 +76,10 @@ class AttachTestCase(base.ServerTestCase):
         volume = self.make.volume()
         self.server.attach(volume, tag='data')
         self.guest.run('touch /volumes/data/new')
-        self.assertIn('"data"', self.guest.run(
-            'curl -s http://169.254.169.254/openstack/latest/meta_data.json'))
+        # The service remembers what it has said for 15 s.
+        clouds.wait_until(lambda: '"data"' in self.guest.run(
+            'curl -s http://169.254.169.254/openstack/latest/meta_data.json '
+            '|| :'), 'the tag is told')
         self.server.detach(volume)
 
     def test_grows_while_it_is_used(self) -> None:
@@ -125,7 +129,7 @@ class AttachTestCase(base.ServerTestCase):
         self.assertIn('partition table',
                       self.server.explanation('attach_volume'))
         volume.wait_for('available')
-        self.assertFalse(volume.is_connected())
+        volume.wait_until_disconnected()
         self.assertEqual(before, volume.digest())
         self.guest.run('test ! -e /volumes/vdb')
 
@@ -191,7 +195,7 @@ class LifeTestCase(base.CloudTestCase):
 
     def test_shelve_and_unshelve(self) -> None:
         self.server.shelve()
-        self.assertFalse(self.volume.is_connected())
+        self.volume.wait_until_disconnected()
         self.server.unshelve()
         self._assert_kept()
 

@@ -72,6 +72,11 @@ class Volume:
         """Tell whether it is a device of this machine now."""
         return any(each.startswith('loop') for each in self.traces())
 
+    def wait_until_disconnected(self) -> None:
+        """Wait until it is not; the kernel may be the last to let go."""
+        clouds.wait_until(lambda: not self.is_connected(),
+                          f'volume {self.id} is no device any more')
+
     def _file(self) -> pathlib.Path:
         return _state() / 'volumes' / f'volume-{self.id}'
 

@@ -119,7 +119,7 @@ class Workbench:
             left[:] = traces.left()
             return not left
         with contextlib.suppress(AssertionError):
-            clouds.wait_until(nothing_left, 'nothing is left', 30)
+            clouds.wait_until(nothing_left, 'nothing is left')
         if left:
             raise AssertionError(f'left of {booted.id}: {", ".join(left)}')
 
