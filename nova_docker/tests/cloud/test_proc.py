@@ -35,5 +35,8 @@ class ProcTestCase(base.CloudTestCase):
         services.up()
         clouds.wait_until(lambda: guest.run(_TOTAL) == before,
                           'the server sees its own memory again')
-        for name in ('cpuinfo', 'loadavg', 'stat', 'swaps', 'uptime'):
-            guest.run(f'cat /proc/{name}')
+        # They are renewed one after the other.
+        clouds.wait_until(
+            lambda: guest.run('cd /proc; cat cpuinfo loadavg stat swaps '
+                              'uptime >/dev/null 2>&1 && echo well || :'),
+            'it sees all of its own again')

@@ -202,7 +202,7 @@ class EngineAwayTestCase(people.SerialTestCase):
         super().setUp()
         self.wire = self.useFixture(proxy.Proxy(self.url))
         self.consoles = self.make_serial(
-            client.Engine(self.wire.url, timeout=1))
+            client.Engine(self.wire.url, timeout=5))
 
     def test_viewers_stay(self) -> None:
         instance = self.answering()

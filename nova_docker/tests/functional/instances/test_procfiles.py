@@ -105,9 +105,10 @@ class ProcFilesTestCase(WorkloadTestCase):
             self.assertEqual(0, self.memory(instance))
             self.lxcfs.start()
             self.wait_for_memory(instance, 64)
-            for path in spec.LXCFS_FILES:
-                self.assertNotIn('not connected', self.read(
-                    instance, os.path.basename(path)))
+            # They are renewed one after the other.
+            tests.wait_until(lambda: not any(
+                'not connected' in self.read(instance, os.path.basename(path))
+                for path in spec.LXCFS_FILES), 'all files are renewed')
         self.engine.unpause(names.workload(paused.uuid))
         self.wait_for_memory(paused, 64)
 

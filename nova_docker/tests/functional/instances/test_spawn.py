@@ -272,7 +272,7 @@ class FailureTestCase(SpawnTestCase):
         self.wires.connect.side_effect = cut
         error = self.assertRaises(exception.BuildAbortException, self.spawn,
                                   instance, image)
-        self.assertIn('does not answer: [Errno', str(error))
+        self.assertIn('does not answer: ', str(error))
         self.engine = direct
         self.assertIn(instance.uuid, query.Query(direct).uuids())
         wire.mend()

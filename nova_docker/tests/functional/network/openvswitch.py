@@ -53,7 +53,8 @@ class Database:
     def vsctl(self, *arguments: str) -> str:
         """Run ovs-vsctl on the database and return its output."""
         return processes.run(
-            'ovs-vsctl', '--timeout=10', f'--db={self.connection}',
+            'ovs-vsctl', '--timeout=100', '--retry',
+            f'--db={self.connection}',
             *arguments).strip()
 
     def stop(self) -> None:

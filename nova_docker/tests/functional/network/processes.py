@@ -22,7 +22,7 @@ from typing import Any
 
 from nova_docker.privsep import namespaces
 
-_TIMEOUT = 20
+_TIMEOUT = 120
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:

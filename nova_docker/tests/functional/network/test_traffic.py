@@ -24,7 +24,7 @@ from nova_docker.tests.functional.network import ports
 from nova_docker.tests.functional.network import processes
 
 _PORT = 8080
-_TIMEOUT = 20
+_TIMEOUT = 120
 
 # More than a segment, so that segmentation offload has something to do.
 _DATA = bytes(range(256)) * 16384

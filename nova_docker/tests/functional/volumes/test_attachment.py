@@ -111,13 +111,12 @@ class AttachmentTestCase(base.VolumesTestCase):
 
     def test_destroy_leaves_nothing_and_takes_nothing(self) -> None:
         instance, volume = self.start(
-            'exec 3> /volumes/vdb/open; echo kept >&3; sleep 1000'
+            'exec 3> /volumes/vdb/open; echo kept >&3; echo done; sleep 1000'
         ), self.make_volume()
         self.engine.stop(names.workload(instance.uuid), 0)
         self.attach(instance, volume)
         self.engine.start(names.workload(instance.uuid))
-        tests.wait_until((self.host_path(instance) / 'open').exists,
-                         'the file is open')
+        self.wait_for_log(instance, 'done')
         undo = self.make_destroy()
         for _again in range(2):
             undo(instance, model.NetworkInfo())
@@ -171,7 +170,9 @@ class AttachmentTestCase(base.VolumesTestCase):
         self.attachments.attach(self.context, instance, connection, 'vdb')
         self.inside(instance, 'touch', '/volumes/vdb/file')
         self.attachments.detach(instance, connection)
-        self.assertEqual('', base.run('losetup', '-j', file))
+        # The kernel keeps it for as long as any other looks at it.
+        tests.wait_until(lambda: not base.run('losetup', '-j', file),
+                         'its device is gone')
         self.assert_nothing_left(instance)
 
     def test_what_cinder_is_told_of_this_host(self) -> None:
@@ -196,10 +197,10 @@ class BusyTestCase(base.VolumesTestCase):
         self.flags(volume_detach_timeout=1, group='docker')
         instance, volume = self.start(
             'until touch /volumes/vdb/open; do sleep 0.1; done 2>/dev/null; '
-            'exec sleep 1000 3> /volumes/vdb/open'), self.make_volume()
+            'exec 3> /volumes/vdb/open; echo opened; exec sleep 1000'
+        ), self.make_volume()
         self.attach(instance, volume)
-        tests.wait_until((self.host_path(instance) / 'open').exists,
-                         'the file is open')
+        self.wait_for_log(instance, 'opened')
         error = self.assertRaises(exception.DeviceDetachFailed, self.detach,
                                   instance, volume)
         self.assertRegex(str(error), r'/volumes/vdb.*\w+ \(pid [0-9]+\)')

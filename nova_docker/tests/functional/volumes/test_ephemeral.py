@@ -22,6 +22,7 @@ from typing import ClassVar
 from nova.network import model
 
 from nova_docker.conf import CONF
+from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base
 
 
@@ -59,7 +60,9 @@ class EphemeralTestCase(base.VolumesTestCase):
             undo(self.instance, model.NetworkInfo())
         self.assertFalse(self.attached.is_bound(self.instance))
         self.assertFalse(self.files.exists())
-        self.assertNotIn(str(self.files), base.run('losetup', '--list'))
+        tests.wait_until(
+            lambda: str(self.files) not in base.run('losetup', '--list'),
+            'their devices are gone')
         self.assert_nothing_left(self.instance)
 
     def test_its_size_is_a_limit(self) -> None:
