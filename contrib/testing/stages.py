@@ -145,7 +145,7 @@ def lint(shop: Workshop) -> Outcome:
 def unit(shop: Workshop) -> Outcome:
     """nova_docker/tests/unit: no engine, no network"""
     shop.cloud.up('python')
-    return shop.run_tests('unit', minutes=10)
+    return shop.run_tests('unit', minutes=20)
 
 
 def _prepare_host(shop: Workshop) -> None:
@@ -162,7 +162,7 @@ def functional(shop: Workshop) -> Outcome:
     """nova_docker/tests/functional: an engine, os-vif, Open vSwitch"""
     _prepare_host(shop)
     with shop.engine.running(shop.env):
-        return shop.run_tests('functional', '--concurrency', '1', minutes=20,
+        return shop.run_tests('functional', '--concurrency', '1', minutes=40,
                               DOCKER_HOST=shop.engine.url)
 
 
@@ -170,33 +170,33 @@ def conformance(shop: Workshop) -> Outcome:
     """nova_docker/tests/conformance: Nova's own suites, on the same"""
     _prepare_host(shop)
     with shop.engine.running(shop.env):
-        return shop.run_tests('conformance', '--concurrency', '1', minutes=20,
+        return shop.run_tests('conformance', '--concurrency', '1', minutes=40,
                               DOCKER_HOST=shop.engine.url)
 
 
 def cloud(shop: Workshop) -> Outcome:
     """nova_docker/tests/cloud: what users do, on dockenstack"""
     shop.cloud.up()
-    return shop.run_tests('cloud', '--concurrency', '1', minutes=30,
+    return shop.run_tests('cloud', '--concurrency', '1', minutes=60,
                           OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
 
 
 def tempest(shop: Workshop) -> Outcome:
     """Tempest's tests of the compute API, on dockenstack"""
     shop.cloud.up()
-    return shop.run_tempest('tempest', minutes=45)
+    return shop.run_tempest('tempest', minutes=90)
 
 
 def scenario(shop: Workshop) -> Outcome:
     """Tempest's scenarios of servers, on dockenstack (with --all)"""
     shop.cloud.up()
-    return shop.run_tempest('scenario', minutes=40)
+    return shop.run_tempest('scenario', minutes=80)
 
 
 def extras(shop: Workshop) -> Outcome:
     """nova_docker/tests/extras: the same with more services (with --all)"""
     shop.cloud.up('', 'barbican')
-    return shop.run_tests('extras', '--concurrency', '1', minutes=30,
+    return shop.run_tests('extras', '--concurrency', '1', minutes=60,
                           OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
 
 

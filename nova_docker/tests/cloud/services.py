@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import json
 import os
 import pathlib
@@ -42,9 +44,24 @@ def is_ours(service: str) -> bool:
 
 def kill(service: str) -> None:
     """End a service's main process as a crash would."""
-    pid = int(json.loads(_record(service).read_text())['pid'])
+    pid = _pid(service)
     os.kill(pid, signal.SIGKILL)
     clouds.wait_until(lambda: _is_gone(pid), f'{service} is dead')
+
+
+def _pid(service: str) -> int:
+    return int(json.loads(_record(service).read_text())['pid'])
+
+
+@contextlib.contextmanager
+def halted(service: str) -> Iterator[None]:
+    """Let a service's main process do nothing meanwhile."""
+    pid = _pid(service)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _is_gone(pid: int) -> bool:
