@@ -62,7 +62,7 @@ _TRANSITION_TO = {
 #: rebooted. So each is told again, after these delays in seconds; Nova
 #: compares with the present state every time, so a repeat does no harm. Less
 #: than 5 s lie between two: so soon after Nova's task a server must show it.
-REPEATS = (0.0, 1.0, 3.0, 6.0, 10.0)
+REPEATS = (0.0, 1.0, 3.0, 6.0, 10.0, 14.0, 18.0, 22.0, 26.0, 30.0)
 #: Seconds between attempts to reach an engine that went away.
 RETRY = 2
 #: Seconds after which even a busy stream is begun anew: what was undecided at
