@@ -49,10 +49,18 @@ class Browser:
         """Return all that was seen up to now."""
         with contextlib.suppress(websocket.WebSocketWantReadError):
             while not self.is_cut_off:
-                data = self._websocket.recv()
+                data = self._received()
                 self.is_cut_off = data is None
                 self.seen += data or b''
         return self.seen
+
+    def _received(self) -> bytes | None:
+        try:
+            data: bytes | None = self._websocket.recv()
+        except ConnectionError:
+            # Who hangs up on something unread does so without a farewell.
+            return None
+        return data
 
     def types(self, text: bytes) -> None:
         """Type a short text."""
@@ -61,4 +69,5 @@ class Browser:
     def leaves(self) -> None:
         """Close the page; can be done again."""
         if self._websocket.socket is not None:
-            self._websocket.close()
+            with contextlib.suppress(ConnectionError):
+                self._websocket.close()

@@ -113,8 +113,9 @@ class ScreenTestCase(people.SerialTestCase):
         self.assertIn(b'part 3', shown)
         self.assertNotIn(b'part 2', shown)
         first.types(b'one\n')
-        first.sees(b'heard one')
-        self.assertEqual(first.seen, self.viewer(instance).sees(b'heard one'))
+        first.sees(b'heard one\r\n')
+        self.assertEqual(first.seen,
+                         self.viewer(instance).sees(b'heard one\r\n'))
 
     def test_what_was_seen_while_nobody_looked(self) -> None:
         instance = self.run_workload(
