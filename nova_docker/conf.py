@@ -117,6 +117,15 @@ directories in it, and the engine must see it at the same path.
         'nfs_mount_options',
         help='Options with which shares of NFS are mounted, separated by '
              'commas. ``nosuid`` and ``nodev`` always come last.'),
+    cfg.ListOpt(
+        'local_exports', default=[], help="""
+NFS exports that are directories of this host, as ``SERVER:/DIRECTORY``: a
+share whose export location is below one of them is that directory, and is
+bound instead of mounted by NFS. For a host that exports the shares
+itself, since NFS from a host to itself may stop for ever when memory is
+short, and for a cluster file system that each host has at the same path.
+Manila's access rules are not asked there.
+"""),
     cfg.StrOpt(
         'ceph_mount_options',
         help='Options with which shares of CephFS are mounted, separated by '

@@ -104,6 +104,10 @@ def block_device(path: str) -> str:
 
 def file_system(fstype: str, source: str, options: Sequence[str]) -> None:
     """Raise unless it is a new mount of a kind that instances get."""
+    if fstype == 'bind' and not options:
+        # A link could lead anywhere.
+        plain_path(source)
+        return
     if fstype not in _FILE_SYSTEMS:
         raise ValueError(f'not a file system for an instance: {fstype!r}')
     if not source or source.startswith('-'):

@@ -160,7 +160,10 @@ class Propagation:
         what is still mounted is somebody's data.
         """
         for point in mounttable.below(os.path.join(self._root, uuid)):
-            mounts.detach(point, lazy=True)
+            # Where / is shared, as systemd has it, the table has each mount
+            # twice: one goes with the other.
+            if mounttable.find(point) is not None:
+                mounts.detach(point, lazy=True)
         for kind in Kind:
             directory = self._directory(uuid, kind)
             with contextlib.suppress(FileNotFoundError):

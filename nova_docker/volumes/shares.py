@@ -33,6 +33,9 @@ Arguments: TypeAlias = tuple[str, str, list[str]]
 
 
 def _nfs(share: share_mapping.ShareMapping) -> Arguments:
+    for root in CONF.docker.local_exports:
+        if share.export_location.startswith(f'{root.rstrip("/")}/'):
+            return 'bind', share.export_location.partition(':')[2], []
     return 'nfs', share.export_location, _split(CONF.docker.nfs_mount_options)
 
 

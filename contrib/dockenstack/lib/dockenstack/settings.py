@@ -28,6 +28,7 @@ GROUP = 'dockenstack'
 SERVICE_USER = 'dockenstack'
 COMPUTE_USER = 'dockenstack-nova'
 VOLUME_USER = 'dockenstack-cinder'
+SHARE_USER = 'dockenstack-manila'
 
 BRIDGES = ('br-int', 'br-tun', 'br-ex')
 EXTERNAL_GATEWAY = '172.24.4.1'
@@ -47,6 +48,7 @@ PORTS = {
     'nova-serialproxy': 6083,
     'cinder': 8776,
     'barbican': 9311,
+    'manila': 8786,
     # Not the usual ones: the machine may have its own.
     'rabbitmq': 15673,
     'rabbitmq-distribution': 35673,

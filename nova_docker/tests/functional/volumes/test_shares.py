@@ -124,6 +124,32 @@ class SharesTestCase(base.EngineTestCase):
         self.assertLessEqual({'nosuid', 'nodev'}, set(shown))
         self.shares.unmount(self.make_share(instance))
 
+    def test_a_directory_of_this_host(self) -> None:
+        """It is bound, which NFS of a host to itself needs no kernel for."""
+        exported = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path).resolve()
+        (exported / 'share').mkdir()
+        (exported / 'share/go').touch()
+        (exported / 'link').symlink_to('/etc')
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova_docker.volumes.shares.PROTOCOLS', {'NFS': shares._nfs}))
+        CONF.set_override('local_exports', [f'srv:{exported}'], 'docker')
+        self.addCleanup(CONF.clear_override, 'local_exports', 'docker')
+        instance = self.create_workload(
+            'until [ -e /shares/data/go ]; do sleep 0.1; done; '
+            'echo hello > /shares/data/new; grep /shares/data /proc/mounts')
+        self.engine.start(names.workload(instance.uuid))
+        self.assertRaises(
+            exception.ShareMountError, self.shares.mount,
+            self.make_share(instance, export_location=f'srv:{exported}/link'))
+        share = self.make_share(instance,
+                                export_location=f'srv:{exported}/share')
+        self.shares.mount(share)
+        self.wait_for_end(instance)
+        self.assertEqual('hello\n', (exported / 'share/new').read_text())
+        self.assertRegex(self.log(instance), 'nosuid.*nodev')
+        self.shares.unmount(share)
+
     def test_destroy_leaves_nothing(self) -> None:
         instance = self.create_workload('sleep 1000')
         share = self.make_share(instance)
@@ -139,6 +165,21 @@ class SharesTestCase(base.EngineTestCase):
         tests.wait_until(lambda: not subprocess.run(
             ['losetup', '--noheadings', '-j', self.disk], check=True,
             capture_output=True).stdout, 'the device is let go')
+
+    def test_destroy_where_everything_is_shared(self) -> None:
+        """As systemd has /: then each mount has a second entry."""
+        parent = os.path.dirname(CONF.docker.mounts_path)
+        subprocess.run(['mount', '--bind', parent, parent], check=True)
+        self.addCleanup(subprocess.run, ['umount', '--recursive', parent],
+                        check=True)
+        subprocess.run(['mount', '--make-shared', parent], check=True)
+        instance = self.make_instance()
+        self.shares.mount(self.make_share(instance))
+        directory = str(self.host_path(instance))
+        self.assertLess(1, len(mounttable.below(directory)))
+        self.points.remove(instance.uuid)
+        self.assertEqual([], mounttable.below(directory))
+        self.assertFalse(self.host_path(instance).exists())
 
     def test_what_is_on_it_stays(self) -> None:
         instance = self.create_workload('echo kept > /shares/data/file')

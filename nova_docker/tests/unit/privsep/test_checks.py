@@ -59,11 +59,13 @@ class ChecksTestCase(unittest.TestCase):
     def test_file_systems(self) -> None:
         for each in (('nfs', 'server:/data', ['vers=4.2', 'hard']),
                      ('ceph', '10.0.0.1:6789:/x', ['secret=c2VjcmV0==']),
-                     ('ext4', '/dev/sdb', [])):
+                     ('ext4', '/dev/sdb', []), ('bind', '/usr', [])):
             checks.file_system(*each)
         for each in (('proc', 'proc', []), ('nfs', '', []),
                      ('nfs', '--bind', []), ('ext4', '/etc', ['bind']),
                      ('ext4', '/etc', ['ro,rbind']), ('nfs', 'a:/', ['']),
+                     ('bind', '/usr', ['ro']), ('bind', 'usr', []),
+                     ('bind', '/usr/../etc', []), ('bind', '/dev/fd', []),
                      ('nfs', 'a:/', ['remount']), ('nfs', 'a:/', ['x y'])):
             self.assertRaises(ValueError, checks.file_system, *each)
 

@@ -55,6 +55,16 @@ class ProtocolsTestCase(base.TestCase):
         self.flags(nfs_mount_options='vers=4.2,hard', group='docker')
         self.assertEqual(['vers=4.2', 'hard'], self.arguments(self.nfs)[-1])
 
+    def test_nfs_of_this_host(self) -> None:
+        """A directory below, and none that only begins in the same way."""
+        self.flags(local_exports=['srv:/data'], group='docker')
+        found = [self.arguments(_share(share_proto='NFS',
+                                       export_location=location))[3:]
+                 for location in ('srv:/data/x', 'srv:/database/x',
+                                  'other:/data/x', 'srv:/data')]
+        self.assertEqual(('bind', '/data/x', []), found[0])
+        self.assertEqual(['nfs'] * 3, [kind for kind, *_rest in found[1:]])
+
     def test_cephfs(self) -> None:
         self.flags(ceph_mount_options='noatime', group='docker')
         self.assertEqual(

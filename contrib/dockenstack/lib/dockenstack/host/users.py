@@ -23,6 +23,7 @@ from dockenstack.settings import ETC_LINK
 from dockenstack.settings import GROUP
 from dockenstack.settings import Home
 from dockenstack.settings import SERVICE_USER
+from dockenstack.settings import SHARE_USER
 from dockenstack.settings import SUDOERS
 from dockenstack.settings import VOLUME_USER
 from dockenstack import shell
@@ -34,7 +35,7 @@ Defaults:{user} secure_path="{bin}:/usr/sbin:/usr/bin:/sbin:/bin"
 Defaults:{user} env_keep += "DOCKENSTACK_HOME DOCKENSTACK_SERVICE"
 {user} ALL=(root) NOPASSWD: {rootwrap} {conf} *
 """
-USERS = (SERVICE_USER, COMPUTE_USER, VOLUME_USER)
+USERS = (SERVICE_USER, COMPUTE_USER, VOLUME_USER, SHARE_USER)
 ROOTWRAP_TEXT = """\
 [DEFAULT]
 filters_path = {filters}

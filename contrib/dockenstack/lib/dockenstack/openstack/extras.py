@@ -19,6 +19,7 @@ import dataclasses
 from dockenstack.openstack import barbican
 from dockenstack.openstack import common
 from dockenstack.openstack import keystone
+from dockenstack.openstack import manila
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack import settings
@@ -40,6 +41,8 @@ class Extra:
     configure: Callable[[Home], None]
     sync: Callable[[Home], None]
     services: Callable[[Home], list[Service]]
+    #: What it needs in the cloud once it runs.
+    provide: Callable[[Home], None] = lambda home: None
 
     def start(self, home: Home, supervisor: Supervisor) -> str:
         url = settings.url(self.name) + self.path
@@ -48,13 +51,17 @@ class Extra:
         if not stamp.holds(url):
             keystone.register(home, {self.name: (self.kind, url)})
             stamp.set(url)
-        supervisor.ensure_all(self.services(home))
+        for service in self.services(home):
+            supervisor.ensure(service)
+        self.provide(home)
         return url
 
 
 EXTRAS = {extra.name: extra for extra in (
     Extra('barbican', 'key-manager', '', barbican.configure, barbican.sync,
           barbican.services),
+    Extra('manila', 'shared-file-system', '/v2', manila.configure,
+          manila.sync, manila.services, manila.provide),
 )}
 
 

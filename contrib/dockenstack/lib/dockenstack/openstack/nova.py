@@ -22,6 +22,7 @@ from dockenstack.host import openvswitch
 from dockenstack.host import users
 from dockenstack.openstack import barbican
 from dockenstack.openstack import common
+from dockenstack.openstack import manila
 from dockenstack.openstack import neutron
 from dockenstack import ready
 from dockenstack.service import Service
@@ -108,6 +109,7 @@ def configure_compute(home: Home) -> None:
         'docker': {'url': f'unix://{engine.socket_path()}',
                    # To grow ext4 takes a privilege that not every root has.
                    'volume_filesystem': 'xfs',
+                   **manila.local_exports(home),
                    'lxcfs': 'required',
                    'lxcfs_path': lxcfs.path(home)},
     })
@@ -142,6 +144,7 @@ def shared(home: Home) -> dict[str, common.Options]:
         'cinder': {**user, 'os_region_name': settings.REGION},
         'service_user': {**user, 'send_service_user_token': True},
         **barbican.client(home),
+        **manila.client(home),
     }
 
 
