@@ -72,6 +72,7 @@ from nova_docker import startup
 from nova_docker.volumes import attachment
 from nova_docker.volumes import connector
 from nova_docker.volumes import ephemeral
+from nova_docker.volumes import flags
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 from nova_docker.volumes import shares
@@ -137,7 +138,7 @@ class DockerDriver(driver.ComputeDriver):
             CONF.serial_console.port_range)
         kept = records.Records(os.path.join(CONF.state_path, 'connections'))
         self._attachments = attachment.Attachments(
-            engine, points, kept, devices.volume_tags)
+            engine, points, kept, devices.volume_tags, flags.ask)
         local = ephemeral.Ephemeral(
             points, os.path.join(CONF.state_path, 'ephemeral'))
         self._volumes = volumes = whole.Volumes(self._attachments, kept,

@@ -31,7 +31,6 @@ from oslo_log import log as logging
 import tenacity
 
 from nova import objects
-from nova.virt import block_device
 from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
@@ -40,6 +39,7 @@ from nova_docker.privsep import blocks
 from nova_docker.privsep import holders
 from nova_docker.volumes import connector
 from nova_docker.volumes import content
+from nova_docker.volumes import flags
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 
@@ -61,16 +61,18 @@ class Attachments:
     :param points: where volumes are mounted
     :param kept: the records
     :param tags: returns the tags of an instance's volumes, by volume
+    :param ask: returns how a volume may be used
     """
 
     def __init__(self, engine: client.Engine, points: propagate.Propagation,
                  kept: records.Records,
-                 tags: Callable[[objects.Instance], Mapping[str, str]]
-                 ) -> None:
+                 tags: Callable[[objects.Instance], Mapping[str, str]],
+                 ask: Callable[[Any, Connection], flags.Flags]) -> None:
         self._engine = engine
         self._points = points
         self._records = kept
         self._tags = tags
+        self._ask = ask
 
     def attach(self, context: Any, instance: objects.Instance,
                connection: Connection, device: str,
@@ -88,7 +90,7 @@ class Attachments:
                 return
             connector.check(connection)
             self._leave_other_place(record)
-            self._records.save(record)
+            record = self._records.save(self._flagged(context, record))
             try:
                 self._records.save(self._connected(context, record))
             except Exception:
@@ -101,7 +103,7 @@ class Attachments:
 
         :raises DeviceDetachFailed: naming the process that uses it
         """
-        volume = _volume(connection)
+        volume = flags.volume_id(connection)
         with _exclusive(volume):
             record = self._records.find(instance.uuid, volume)
             if record is None:
@@ -159,7 +161,7 @@ class Attachments:
     def _record(self, instance: objects.Instance, connection: Connection,
                 device: str, encryption: Mapping[str, Any]
                 ) -> records.Record:
-        volume = _volume(connection)
+        volume = flags.volume_id(connection)
         device = os.path.basename(device)
         tag = self._tags(instance).get(volume, '')
         name = tag if propagate.is_name(tag) else device
@@ -177,6 +179,15 @@ class Attachments:
                 and known.state == records.State.ATTACHED
                 and self._points.is_mounted(
                     record.instance, propagate.Kind.VOLUMES, known.name))
+
+    def _flagged(self, context: Any, record: records.Record
+                 ) -> records.Record:
+        """Return it with how it may be used; Cinder is asked once."""
+        known = self._records.find(record.instance, record.volume)
+        if known is None or known.state != records.State.ATTACHED:
+            known = self._ask(context, record.connection)
+        return dataclasses.replace(record, read_only=known.read_only,
+                                   shared=known.shared)
 
     def _leave_other_place(self, record: records.Record) -> None:
         """Unmount what a former attempt has mounted by another name."""
@@ -199,9 +210,7 @@ class Attachments:
 
     def _mount(self, record: records.Record, device: str) -> None:
         use = content.Use(
-            record.volume,
-            read_only=record.connection['data'].get('access_mode') == 'ro',
-            shared=bool(record.connection.get('multiattach')))
+            record.volume, read_only=record.read_only, shared=record.shared)
         fstype = content.prepare(device, use)
         try:
             self._points.mount(
@@ -335,10 +344,6 @@ class Attachments:
 
 def _exclusive(volume: str) -> Any:
     return lockutils.lock(f'nova-docker-volume-{volume}')
-
-
-def _volume(connection: Connection) -> str:
-    return str(block_device.get_volume_id(connection))
 
 
 def _in_use(record: records.Record, reason: str) -> Exception:

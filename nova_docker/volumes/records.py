@@ -49,6 +49,8 @@ class Record:
     :param connection: what Cinder says of how to connect it
     :param found: what os-brick said when it had connected it
     :param encryption: what Cinder says of its encryption
+    :param read_only: nothing may be written to it
+    :param shared: other servers have it, or can get it
     """
 
     instance: str
@@ -59,6 +61,8 @@ class Record:
     found: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     encryption: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     state: State = State.ATTACHING
+    read_only: bool = False
+    shared: bool = False
 
     @property
     def path(self) -> str | None:

@@ -24,11 +24,11 @@ from os_brick import encryptors
 from oslo_log import log as logging
 
 from nova import objects
-from nova.virt import block_device
 from nova.virt import driver
 from nova_docker import errors
 from nova_docker.volumes import attachment
 from nova_docker.volumes import ephemeral
+from nova_docker.volumes import flags
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 
@@ -115,7 +115,7 @@ class Volumes:
     def extend(self, context: Any, instance: objects.Instance,
                connection: attachment.Connection) -> None:
         """Grow the file system of a volume that Cinder has extended."""
-        volume = str(block_device.get_volume_id(connection))
+        volume = flags.volume_id(connection)
         record = self._records.find(instance.uuid, volume)
         if record is None:
             raise exception.VolumeNotFound(volume_id=volume)

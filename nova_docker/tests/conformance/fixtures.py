@@ -41,6 +41,7 @@ from nova.network import model
 from nova.tests import fixtures as nova_fixtures
 from nova.tests.fixtures import os_brick as os_brick_fixture
 from nova.tests.unit import utils
+from nova.volume import cinder
 from os_brick import privileged as brick_privsep
 import os_vif
 from sqlalchemy import exc
@@ -267,6 +268,9 @@ class Volume(fixtures.Fixture):
             capture_output=True, text=True).stdout.strip()
         self.addCleanup(subprocess.run, ['losetup', '--detach', device],
                         check=False)
+        self.useFixture(fixtures.MockPatchObject(
+            cinder.API, 'get', autospec=True, return_value={
+                'multiattach': False, 'volume_metadata': {}}))
         self.connection = {
             'driver_volume_type': 'local', 'serial': str(uuid.uuid4()),
             'data': {'device_path': device}}

@@ -26,9 +26,10 @@ from unittest import mock
 import uuid
 
 import fixtures
-from nova import objects
+from nova.volume import cinder
 from oslo_serialization import jsonutils
 
+from nova import objects
 from nova_docker.conf import CONF
 from nova_docker.console import serial
 from nova_docker.engine import client
@@ -51,6 +52,7 @@ from nova_docker import spec
 from nova_docker.tests import base
 from nova_docker.volumes import attachment
 from nova_docker.volumes import ephemeral
+from nova_docker.volumes import flags
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 from nova_docker.volumes import whole
@@ -148,13 +150,23 @@ class EngineTestCase(base.TestCase):
         self.workloads = self.make_workloads(self.engine)
         #: What users call their volumes, by volume.
         self.volume_tags: dict[str, str] = {}
+        #: What Cinder says of volumes beside their connections.
+        self.volume_flags: dict[str, dict[str, Any]] = {}
+        self.asked = self.useFixture(fixtures.MockPatchObject(
+            cinder.API, 'get', autospec=True, side_effect=self._volume)).mock
         self.records = self.make_records()
         self.attachments = attachment.Attachments(
             self.engine, self.points, self.records,
-            lambda instance: self.volume_tags)
+            lambda instance: self.volume_tags, flags.ask)
         self.attached = whole.Volumes(
             self.attachments, self.records, self.points, ephemeral.Ephemeral(
                 self.points, f'{CONF.state_path}/ephemeral'))
+
+    def _volume(self, _api: cinder.API, _context: Any, volume: str,
+                microversion: str | None = None) -> dict[str, Any]:
+        """Return what Cinder shows of a volume."""
+        return {'id': volume, 'multiattach': False, 'volume_metadata': {},
+                **self.volume_flags.get(volume, {})}
 
     def make_records(self) -> records.Records:
         """Return what keeps account of connected volumes."""

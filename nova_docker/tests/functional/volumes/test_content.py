@@ -244,6 +244,36 @@ class FileSystemsTestCase(base.VolumesTestCase):
         self.detach(instance, volume)
         self.assertEqual(before, volume.digest())
 
+    def test_read_only_by_a_flag_alone(self) -> None:
+        """As Cinder tells an ordinary user's request of such a volume."""
+        volume, instance = self.make_volume(), self.start()
+        base.run('mkfs.ext4', '-q', volume.device)
+        before = volume.digest()
+        self.assertEqual('rw', volume.connection['data']['access_mode'])
+        self.volume_flags = {volume.id: {
+            'volume_metadata': {'readonly': 'True'}}}
+        self.attach(instance, volume)
+        self.assertIn('Read-only', self.inside(
+            instance, 'sh', '-c', 'touch /volumes/vdb/new 2>&1; :'))
+        # Cinder is not asked again, here or after a reboot of the host.
+        self.asked.reset_mock()
+        base.run('umount', self.host_path(instance))
+        self.attached.ensure(self.context, instance)
+        self.asked.assert_not_called()
+        self.assertIn('Read-only', self.inside(
+            instance, 'sh', '-c', 'touch /volumes/vdb/new 2>&1; :'))
+        self.detach(instance, volume)
+        self.assertEqual(before, volume.digest())
+
+    def test_for_several_servers_by_a_flag_alone(self) -> None:
+        """As Nova's account has it after a move of the volume."""
+        volume, instance = self.make_volume(), self.start()
+        base.run('mkfs.ext4', '-q', volume.device)
+        self.volume_flags = {volume.id: {'multiattach': True}}
+        error = self.assertRaises(errors.UnsuitableVolume, self.attach,
+                                  instance, volume)
+        self.assertIn('several servers', str(error))
+
     def test_blank_and_read_only(self) -> None:
         volume, instance = self.make_volume(), self.make_instance()
         volume.connection['data']['access_mode'] = 'ro'

@@ -25,7 +25,6 @@ import shutil
 from typing import Any
 from typing import BinaryIO
 
-from cinder import context
 from cinder.image import image_utils
 from cinder.volume import driver
 from cinder.volume import volume_utils
@@ -145,10 +144,6 @@ class FileDriver(driver.VolumeDriver):
     def initialize_connection(self, volume: Any, connector: Any,
                               **kwargs: Any) -> dict[str, Any]:
         self._connect(volume)
-        # Cinder shows an administrator alone that a volume is read-only, and
-        # so would tell the compute host of other users that it is not.
-        volume.admin_metadata = self.db.volume_admin_metadata_get(
-            context.get_admin_context(), volume.id)
         return {'driver_volume_type': 'local',
                 'data': {'device_path': str(self._link(volume))}}
 
