@@ -73,9 +73,11 @@ from nova_docker.volumes import attachment
 from nova_docker.volumes import connector
 from nova_docker.volumes import ephemeral
 from nova_docker.volumes import flags
+from nova_docker.volumes import move
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 from nova_docker.volumes import shares
+from nova_docker.volumes import steps
 from nova_docker.volumes import usage
 from nova_docker.volumes import whole
 
@@ -137,12 +139,14 @@ class DockerDriver(driver.ComputeDriver):
             engine, CONF.serial_console.proxyclient_address,
             CONF.serial_console.port_range)
         kept = records.Records(os.path.join(CONF.state_path, 'connections'))
+        acts = steps.Steps(engine, points, kept)
+        self._moves = move.Move(acts, points, kept)
         self._attachments = attachment.Attachments(
-            engine, points, kept, devices.volume_tags, flags.ask)
+            acts, points, kept, devices.volume_tags, flags.ask)
         local = ephemeral.Ephemeral(
             points, os.path.join(CONF.state_path, 'ephemeral'))
-        self._volumes = volumes = whole.Volumes(self._attachments, kept,
-                                                points, local)
+        self._volumes = volumes = whole.Volumes(
+            self._attachments, self._moves, kept, points, local)
         self._usage = usage.Usage(kept)
         self._destroy = destroy.Destroy(network, workloads, disks,
                                         self._power, drives, points,
@@ -465,6 +469,13 @@ class DockerDriver(driver.ComputeDriver):
                       instance: objects.Instance, mountpoint: str,
                       encryption: dict[str, Any] | None = None) -> None:
         self._attachments.detach(instance, connection_info)
+
+    def swap_volume(self, context: nova_context.RequestContext,
+                    old_connection_info: dict[str, Any],
+                    new_connection_info: dict[str, Any],
+                    instance: objects.Instance, mountpoint: str,
+                    resize_to: int) -> None:
+        self._moves(instance, old_connection_info, new_connection_info)
 
     def extend_volume(self, context: nova_context.RequestContext,
                       connection_info: dict[str, Any],

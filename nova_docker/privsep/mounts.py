@@ -24,10 +24,17 @@ from nova_docker import privsep
 from nova_docker.privsep import checks
 from nova_docker.privsep import mounttable
 
+_MS_RDONLY = 0x1
+_MS_REMOUNT = 0x20
 _MS_BIND = 0x1000
 _MS_SHARED = 0x100000
 _MNT_DETACH = 0x2
 _UMOUNT_NOFOLLOW = 0x8
+
+#: What a mount has apart from its file system: mount(2) forgets what it is
+#: not told again.
+_FLAGS = {'nosuid': 0x2, 'nodev': 0x4, 'noexec': 0x8, 'noatime': 0x400,
+          'nodiratime': 0x800, 'relatime': 0x200000}
 
 #: Of what comes from outside: it may neither raise privileges nor bring
 #: devices. The last options win.
@@ -75,6 +82,24 @@ def attach(fstype: str, source: str, point: str,
         'mount', '-t', fstype, '-o', ','.join(
             [*options, *(_RESTRICTED if restricted else ())]) or 'rw',
         '--', source, point)
+
+
+@privsep.mount_pctxt.entrypoint
+def set_read_only(point: str, read_only: bool) -> None:
+    """Let nobody write to a file system, or let them again.
+
+    Wherever it is mounted; what was written is on its device then.
+
+    :raises OSError: a file is open for writing, or storage that is gone
+    """
+    checks.mount_point(point)
+    found = mounttable.find(point)
+    if found is None:
+        raise ValueError(f'nothing is mounted at {point!r}')
+    flags = _MS_REMOUNT | (_MS_RDONLY if read_only else 0)
+    for option in found.options:
+        flags |= _FLAGS.get(option, 0)
+    _mount(None, point, flags)
 
 
 @privsep.mount_pctxt.entrypoint

@@ -28,13 +28,19 @@ class Mount:
 
     :param shared: mounts below it appear wherever it is bound to as well
     :param source: the device, for one that is on a device
+    :param options: of this mount alone, not of the file system
     """
 
     point: str
     shared: bool
     fstype: str
     source: str
-    read_only: bool
+    options: tuple[str, ...]
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written by way of it."""
+        return 'ro' in self.options
 
 
 def mounts() -> Iterator[Mount]:
@@ -50,7 +56,7 @@ def mounts() -> Iterator[Mount]:
         yield Mount(
             _plain(fields[4]),
             any(field.startswith('shared:') for field in fields[6:]),
-            fstype, _plain(source), 'ro' in fields[5].split(','))
+            fstype, _plain(source), tuple(fields[5].split(',')))
 
 
 def _plain(text: str) -> str:

@@ -38,6 +38,10 @@ class State(enum.StrEnum):
     ATTACHING = 'attaching'
     ATTACHED = 'attached'
     DETACHING = 'detaching'
+    #: It is copied to other storage; it is still where it was.
+    MOVING = 'moving'
+    #: It is on other storage; where it was has to be disconnected.
+    MOVED = 'moved'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Record:
     :param encryption: what Cinder says of its encryption
     :param read_only: nothing may be written to it
     :param shared: other servers have it, or can get it
+    :param other: ``connection`` and ``found`` of where it moves to, or of
+        where it has moved from
     """
 
     instance: str
@@ -63,6 +69,7 @@ class Record:
     state: State = State.ATTACHING
     read_only: bool = False
     shared: bool = False
+    other: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def path(self) -> str | None:

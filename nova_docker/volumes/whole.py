@@ -29,6 +29,7 @@ from nova_docker import errors
 from nova_docker.volumes import attachment
 from nova_docker.volumes import ephemeral
 from nova_docker.volumes import flags
+from nova_docker.volumes import move
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 
@@ -41,15 +42,17 @@ class Volumes:
     """Sees that instances have their volumes, and leave none behind.
 
     :param attachments: attaches and detaches one
+    :param moves: moves one to other storage
     :param kept: the records of all
     :param points: where they are mounted
     :param local: the disks of this host that are beside them
     """
 
-    def __init__(self, attachments: attachment.Attachments,
+    def __init__(self, attachments: attachment.Attachments, moves: move.Move,
                  kept: records.Records, points: propagate.Propagation,
                  local: ephemeral.Ephemeral) -> None:
         self._attachments = attachments
+        self._moves = moves
         self._records = kept
         self._points = points
         self._local = local
@@ -63,6 +66,7 @@ class Volumes:
         for record in self._records.all():
             try:
                 self._attachments.recover(record)
+                self._moves.recover(record)
             except Exception:
                 LOG.exception('Volume %s could not be taken back.',
                               record.volume, instance_uuid=record.instance)

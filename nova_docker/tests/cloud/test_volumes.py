@@ -108,6 +108,51 @@ class AttachTestCase(base.ServerTestCase):
             'echo new > /volumes/vdb/data')
         self.server.detach(volume)
 
+    def test_read_only_in_two_servers(self) -> None:
+        """By Cinder's flag alone, which no ordinary user's connection has."""
+        volume = self.make.volume()
+        self.server.attach(volume)
+        self.guest.run('echo old > /volumes/vdb/data')
+        self.server.detach(volume)
+        volume.set_readonly()
+        volume.let_several_have_it()
+        other = self.make.server('ssh')
+        self.server.attach(volume)
+        other.attach(volume, wait='')
+        clouds.wait_until(lambda: len(volume.show().attachments) == 2,
+                          'both have it')
+        for guest in (self.guest, self.make.login(other)):
+            clouds.wait_until(
+                lambda guest=guest: guest.run(  # type: ignore[misc]
+                    'cat /volumes/vdb/data 2>/dev/null || :') == 'old',
+                'it is there')
+            self.assertRaisesRegex(
+                AssertionError, 'Read-only', guest.run,
+                'echo new > /volumes/vdb/data')
+        self.make.delete(other)
+        self.assertEqual('old', self.guest.run('cat /volumes/vdb/data'))
+        self.server.detach(volume)
+
+    def test_another_type_moves_it(self) -> None:
+        """To other storage, with its data, under a running server."""
+        here, there = (self.make.volume_type({'pool_name': pool})
+                       for pool in ('files', 'more-files'))
+        volume = self.make.volume(volume_type=here)
+        self.server.attach(volume)
+        self.guest.run(_WRITE.format('/volumes/vdb'))
+        digest = self.guest.run(_DIGEST.format('/volumes/vdb'))
+        before = set(volume.traces())
+        volume.retype(there)
+        self.assertEqual(digest,
+                         self.guest.run(_DIGEST.format('/volumes/vdb')))
+        self.guest.run('echo new > /volumes/vdb/new; sync')
+        clouds.wait_until(lambda: not before & set(volume.traces()),
+                          'nothing is left of it where it was')
+        self.server.reboot('HARD')
+        self.guest.again().run('test "$(cat /volumes/vdb/new)" = new')
+        self.server.detach(volume)
+        self.assertFalse(volume.is_connected())
+
     def test_busy(self) -> None:
         """It stays while a process has a file open, which is named."""
         volume = self.make.volume()

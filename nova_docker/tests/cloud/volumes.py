@@ -29,6 +29,8 @@ class Volume:
 
     def __init__(self, uuid: str) -> None:
         self.id = uuid
+        #: The ids by which the storage knows it, and knew it.
+        self._names = [uuid]
         self._storage = clouds.connection('demo').block_storage
 
     def show(self) -> Any:
@@ -55,6 +57,29 @@ class Volume:
     def set_readonly(self) -> None:
         self._storage.set_volume_readonly(self.id, readonly=True)
 
+    def let_several_have_it(self) -> None:
+        """Have an operator give it the type of such volumes; it stays."""
+        storage = clouds.connection('admin').block_storage
+        storage.retype_volume(self.id, 'multiattach')
+        clouds.wait_until(lambda: bool(
+            self.show().is_multiattach and self.show().status == 'available'),
+            f'several servers can have volume {self.id}')
+
+    def retype(self, name: str) -> None:
+        """Have an operator give it another type, which moves it."""
+        storage = clouds.connection('admin').block_storage
+        storage.retype_volume(self.id, name, migration_policy='on-demand')
+
+        def has_moved() -> bool:
+            shown = storage.get_volume(self.id)
+            if shown.migration_status == 'error':
+                raise AssertionError(f'volume {self.id} was not moved')
+            return bool(shown.migration_status == 'success'
+                        and shown.volume_type == name
+                        and shown.status == 'in-use')
+        clouds.wait_until(has_moved, f'volume {self.id} has moved')
+        self._names.append(storage.get_volume(self.id).migration_id)
+
     def digest(self) -> str:
         """Return a hash of all its bytes, of which most are zeros."""
         with self._file().open('rb') as file:
@@ -65,8 +90,8 @@ class Volume:
         devices = [path.parent.parent.name for path in pathlib.Path(
             '/sys/block').glob('loop*/loop/backing_file')
             if self._backs(path)]
-        return devices + [str(path) for path in _state().glob(
-            f'*/*{self.id}*')]
+        return devices + [str(path) for name in self._names
+                          for path in _state().glob(f'*/*{name}*')]
 
     def is_connected(self) -> bool:
         """Tell whether it is a device of this machine now."""
@@ -78,11 +103,11 @@ class Volume:
                           f'volume {self.id} is no device any more')
 
     def _file(self) -> pathlib.Path:
-        return _state() / 'volumes' / f'volume-{self.id}'
+        return _state() / 'volumes' / f'volume-{self._names[-1]}'
 
     def _backs(self, path: pathlib.Path) -> bool:
         try:
-            return self.id in path.read_text()
+            return any(name in path.read_text() for name in self._names)
         except OSError:
             return False
 

@@ -196,6 +196,24 @@ class Workbench:
         clouds.wait_until(lambda: not made.traces(),
                           f'nothing is left of volume {made.id}')
 
+    def volume_type(self, extra_specs: Mapping[str, str]) -> str:
+        """Have an operator make a volume type; return its name."""
+        storage = self._admin.block_storage
+        made = storage.create_type(name=new_name(),
+                                   extra_specs=dict(extra_specs))
+        self._cleanup(self._delete_volume_type, made.id)
+        return str(made.name)
+
+    def _delete_volume_type(self, made: str) -> None:
+        """Delete a type as soon as the last volume of it is gone."""
+        def is_deleted() -> bool:
+            try:
+                self._admin.block_storage.delete_type(made)
+            except exceptions.BadRequestException:
+                return False
+            return True
+        clouds.wait_until(is_deleted, f'the volume type {made} is unused')
+
     def volume_snapshot(self, of: volumes.Volume) -> str:
         """Make a snapshot of a volume and return its id."""
         storage = self._demo.block_storage

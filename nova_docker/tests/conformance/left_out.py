@@ -25,6 +25,4 @@ NEVER: Mapping[str, str] = {
     'live_migration_abort': 'processes do not move from kernel to kernel',
     'set_host_enabled': 'Nova disables its own service instead, as it does '
                         'with libvirt',
-    'swap_volume': 'processes have files open on a mounted file system, which '
-                   'no other can stand in for',
 }

@@ -130,11 +130,19 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
             self.ctxt, volume.connection, instance, '/dev/vdb')
 
     def test_swap_volume(self) -> None:
-        """As Nova's test: there is none, so it can begin with nothing."""
+        """As Nova's test, but with volumes that can be connected."""
         instance, _network_info = self._get_running_instance()
-        self.assertRaises(
-            NotImplementedError, self.connection.swap_volume, self.ctxt, {},
-            {}, instance, '/dev/vdb', 2)
+        old, new = (self.useFixture(fixtures.Volume()) for _each in range(2))
+        self.connection.attach_volume(
+            self.ctxt, old.connection, instance, '/dev/vdb')
+        self.connection.swap_volume(
+            self.ctxt, old.connection, new.connection, instance, '/dev/vdb',
+            0)
+        self.assertEqual(5, len(self.connection.block_stats(instance, 'vdb')))
+        # Nova gives the new one the old one's id.
+        self.connection.detach_volume(
+            self.ctxt, {**new.connection, 'serial': old.connection['serial']},
+            instance, '/dev/vdb')
 
     def test_block_stats(self) -> None:
         """Nova's test asks for a device by a name that none has."""

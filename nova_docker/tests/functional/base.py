@@ -53,8 +53,10 @@ from nova_docker.tests import base
 from nova_docker.volumes import attachment
 from nova_docker.volumes import ephemeral
 from nova_docker.volumes import flags
+from nova_docker.volumes import move
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
+from nova_docker.volumes import steps
 from nova_docker.volumes import whole
 
 _BUSYBOX = pathlib.Path('/bin/busybox')
@@ -155,11 +157,14 @@ class EngineTestCase(base.TestCase):
         self.asked = self.useFixture(fixtures.MockPatchObject(
             cinder.API, 'get', autospec=True, side_effect=self._volume)).mock
         self.records = self.make_records()
+        acts = steps.Steps(self.engine, self.points, self.records)
         self.attachments = attachment.Attachments(
-            self.engine, self.points, self.records,
+            acts, self.points, self.records,
             lambda instance: self.volume_tags, flags.ask)
+        self.moves = move.Move(acts, self.points, self.records)
         self.attached = whole.Volumes(
-            self.attachments, self.records, self.points, ephemeral.Ephemeral(
+            self.attachments, self.moves, self.records, self.points,
+            ephemeral.Ephemeral(
                 self.points, f'{CONF.state_path}/ephemeral'))
 
     def _volume(self, _api: cinder.API, _context: Any, volume: str,

@@ -33,6 +33,10 @@ from oslo_utils import units
 
 CONF = cfg.CONF
 
+#: Volumes of any type are in either. With a type for each of them a volume
+#: moves when it gets the other type; its files are in the same directory.
+POOLS = ('files', 'more-files')
+
 
 class _Pieces:
     """A file in pieces that Glance takes.
@@ -172,7 +176,7 @@ class FileDriver(driver.VolumeDriver):
             'driver_version': self.VERSION,
             'storage_protocol': 'local',
             'pools': [{
-                'pool_name': name,
+                'pool_name': pool,
                 'total_capacity_gb': disk.total / units.Gi,
                 'free_capacity_gb': disk.free / units.Gi,
                 'provisioned_capacity_gb': provisioned / units.Gi,
@@ -183,7 +187,7 @@ class FileDriver(driver.VolumeDriver):
                 'multiattach': True,
                 'online_extend_support': True,
                 'QoS_support': False,
-            }],
+            } for pool in POOLS],
         }
 
     # Files
@@ -196,9 +200,10 @@ class FileDriver(driver.VolumeDriver):
         """What leads to a volume's device.
 
         Nova keeps this path for the life of an attachment. The kernel's
-        number for the device is another one after each reboot.
+        number for the device is another one after each reboot, and a volume
+        that has moved has the id of another.
         """
-        return self._links / volume.id
+        return self._links / volume.name
 
     def _resize(self, volume: Any, size: int) -> None:
         path = self._file(volume)

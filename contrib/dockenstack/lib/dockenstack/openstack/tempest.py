@@ -54,7 +54,7 @@ FEATURES = (
     Feature('shelve_migrate', False, 'there is one compute host'),
     Feature('live_migration', False, 'a container\'s memory stays here'),
     Feature('attach_encrypted_volume', False, 'not without dm-crypt'),
-    Feature('swap_volume', False, 'one file system is not another'),
+    Feature('swap_volume', False, 'Nova has it for Cinder alone'),
     Feature('volume_multiattach', False,
             'one writer at a time, or the file system breaks'),
     Feature('vnc_console', False, 'a container has no screen'),

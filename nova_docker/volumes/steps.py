@@ -1,0 +1,222 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The steps of which attaching, detaching and moving a volume are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import errno
+import os
+import stat
+from typing import Any
+
+from nova import exception
+from oslo_concurrency import lockutils
+from oslo_concurrency import processutils
+from oslo_log import log as logging
+import tenacity
+
+from nova_docker.conf import CONF
+from nova_docker.engine import client
+from nova_docker import errors
+from nova_docker import names
+from nova_docker.privsep import blocks
+from nova_docker.privsep import holders
+from nova_docker.volumes import connector
+from nova_docker.volumes import content
+from nova_docker.volumes import propagate
+from nova_docker.volumes import records
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds between two looks at a volume that is in use.
+_PAUSE = 0.2
+
+
+class Steps:
+    """Takes single steps; who calls keeps the records.
+
+    :param engine: says whether a workload runs
+    :param points: where volumes are mounted
+    :param kept: the records
+    """
+
+    def __init__(self, engine: client.Engine, points: propagate.Propagation,
+                 kept: records.Records) -> None:
+        self._engine = engine
+        self._points = points
+        self._records = kept
+
+    def mount(self, record: records.Record, device: str) -> None:
+        """Mount a volume; a blank one gets a file system.
+
+        :raises UnsuitableVolume: saying what it holds
+        """
+        use = content.Use(
+            record.volume, read_only=record.read_only, shared=record.shared)
+        fstype = content.prepare(device, use)
+        try:
+            self._points.mount(
+                record.instance, propagate.Kind.VOLUMES, record.name, fstype,
+                device, content.mount_options(fstype, use), restricted=False)
+        except processutils.ProcessExecutionError as error:
+            raise errors.UnsuitableVolume(
+                volume=record.volume,
+                reason=f'its {fstype} file system can not be mounted: '
+                       f'{errors.output(error)}') from error
+
+    def refuse_fixed(self, record: records.Record) -> None:
+        """Refuse what a container has mounted at a place of its own.
+
+        The engine makes such a mount when the container starts, and keeps it
+        until it ends.
+        """
+        point = self._points.point(record.instance, propagate.Kind.VOLUMES,
+                                   record.name)
+        try:
+            found = self._engine.container(names.workload(record.instance))
+        except errors.EngineNotFound:
+            return
+        for mount in found['Mounts']:
+            if found['State']['Running'] and mount.get('Source') == point:
+                raise in_use(record, f"it is at {mount['Destination']} of "
+                                     'the running server: stop that first.')
+
+    def unmount(self, record: records.Record) -> None:
+        """Unmount when nobody uses it any more.
+
+        :raises DeviceDetachFailed: somebody still does, after a time-out
+        """
+        try:
+            self.patiently(self._try_to_unmount, record)
+        except tenacity.RetryError as error:
+            raise self.busy(record) from error
+
+    def _try_to_unmount(self, record: records.Record) -> bool:
+        """Return False if somebody uses it."""
+        try:
+            self._points.unmount(record.instance, propagate.Kind.VOLUMES,
+                                 record.name)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                return False
+            LOG.warning('The storage of volume %s is gone: %s',
+                        record.volume, error, instance_uuid=record.instance)
+            self._points.unmount(record.instance, propagate.Kind.VOLUMES,
+                                 record.name, lazy=True)
+        return True
+
+    @staticmethod
+    def patiently(attempt: Callable[[records.Record], bool],
+                  record: records.Record) -> None:
+        """Try until it returns True.
+
+        :raises RetryError: it did not in the time that an option gives
+        """
+        tenacity.Retrying(
+            wait=tenacity.wait_fixed(_PAUSE),
+            stop=tenacity.stop_after_delay(CONF.docker.volume_detach_timeout),
+            retry=tenacity.retry_if_result(lambda done: not done),
+        )(attempt, record)
+
+    def busy(self, record: records.Record) -> Exception:
+        """Return what says who uses a volume."""
+        found = holders.holders(self._points.point(
+            record.instance, propagate.Kind.VOLUMES, record.name))
+        users = ', '.join(f'{name} (pid {pid})' for pid, name in found[:3])
+        return in_use(record, f'a process has a file open on it: {users}.'
+                      if users else 'it is in use.')
+
+    def release(self, record: records.Record, force: bool) -> None:
+        """Wait until the last of its mounts is gone.
+
+        A container that ends takes its own with it, but not at once.
+        """
+        if record.encryption:
+            connector.close(self._records.link(record), record.encryption)
+        if record.path is None:
+            return
+        if _is_file(record.path):
+            blocks.detach_file(os.path.realpath(record.path))
+            return
+        try:
+            self.patiently(lambda each: blocks.is_free(_real(each)), record)
+        except tenacity.RetryError as error:
+            busy = in_use(record, 'it is still mounted on this host, by '
+                                  'none of the processes of the server.')
+            if not force:
+                raise busy from error
+            LOG.warning('%s', busy, instance_uuid=record.instance)
+
+    def disconnect(self, record: records.Record) -> None:
+        """Disconnect a volume, by force if its storage is gone."""
+        try:
+            connector.disconnect(record.connection, record.found)
+        except Exception as error:
+            if record.path is None or blocks.responds(_real(record)):
+                raise
+            LOG.warning('The storage of volume %s does not answer: %s',
+                        record.volume, error, instance_uuid=record.instance)
+            connector.disconnect(record.connection, record.found, force=True)
+
+    def disconnect_other(self, record: records.Record) -> None:
+        """Disconnect where a volume was to move to, or has moved from."""
+        other = dataclasses.replace(record, **record.other, encryption={})
+        self.release(other, force=True)
+        self.disconnect(other)
+
+    def is_elsewhere(self, record: records.Record) -> bool:
+        """Tell whether another instance of this host has the volume."""
+        return any(each.volume == record.volume
+                   and each.instance != record.instance
+                   for each in self._records.all())
+
+
+def exclusive(volume: str) -> Any:
+    """Let one at a time do something with a volume."""
+    return lockutils.lock(f'nova-docker-volume-{volume}')
+
+
+def in_use(record: records.Record, reason: str) -> Exception:
+    """Return what refuses to take a volume away."""
+    return exception.DeviceDetachFailed(
+        device=f'/volumes/{record.name}', reason=reason)
+
+
+def _real(record: records.Record) -> str:
+    return os.path.realpath(str(record.path))
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def device(path: str) -> Iterator[str]:
+    """Have a block device of what is one, or a file on a share.
+
+    What is mounted from it inside keeps it.
+    """
+    if not _is_file(path):
+        yield os.path.realpath(path)
+        return
+    try:
+        yield blocks.attach_file(os.path.realpath(path))
+    finally:
+        blocks.detach_file(os.path.realpath(path))
