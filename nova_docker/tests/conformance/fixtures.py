@@ -254,6 +254,15 @@ class Suite(fixtures.Fixture):
         os_vif.initialize(reset=True)
 
 
+class Cinder(fixtures.Fixture):
+    """What Cinder says of every volume: nothing beside its connection."""
+
+    def _setUp(self) -> None:
+        self.useFixture(fixtures.MockPatchObject(
+            cinder.API, 'get', autospec=True, return_value={
+                'multiattach': False, 'volume_metadata': {}}))
+
+
 class Volume(fixtures.Fixture):
     """A volume of Cinder's on this machine: a loop device."""
 
@@ -268,9 +277,6 @@ class Volume(fixtures.Fixture):
             capture_output=True, text=True).stdout.strip()
         self.addCleanup(subprocess.run, ['losetup', '--detach', device],
                         check=False)
-        self.useFixture(fixtures.MockPatchObject(
-            cinder.API, 'get', autospec=True, return_value={
-                'multiattach': False, 'volume_metadata': {}}))
         self.connection = {
             'driver_volume_type': 'local', 'serial': str(uuid.uuid4()),
             'data': {'device_path': device}}

@@ -64,6 +64,7 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
         self.driver_module = 'nova_docker.driver.DockerDriver'
         self.engine = self.useFixture(fixtures.EngineFixture())
         self.useFixture(fixtures.Suite(self.host, self.flags))
+        self.useFixture(fixtures.Cinder())
         super().setUp()
         self.connection.init_host('myhostname')
         self.addCleanup(self.connection.cleanup_host, 'myhostname')
