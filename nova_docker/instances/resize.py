@@ -82,6 +82,11 @@ class Resize:
             elif self._volumes.is_bound(instance):
                 raise exception.ResizeError(
                     reason='its ephemeral disk can not leave this host.')
+            elif instance.trusted_certs:
+                # The image through which it would go is signed by nobody.
+                raise exception.ResizeError(
+                    reason='it trusts certificates, and what another host '
+                    'would get bears no signature.')
             else:
                 told = self._moves.send(context, instance, timeout)
             if self._volumes.has_any(instance):

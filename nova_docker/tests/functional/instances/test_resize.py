@@ -150,6 +150,16 @@ class LimitsTestCase(ResizeTestCase):
         self.assertEqual(64, self.limits(instance)[0])
         self.assertTrue(self.state(instance)['Running'])
 
+    def test_trust_is_not_sent_away(self) -> None:
+        """It would be refused where it arrives, when it is too late."""
+        instance = self.started()
+        instance.trusted_certs = objects.TrustedCerts(ids=['c'])
+        error = self.assertRaises(
+            exception.InstanceFaultRollback, self.begin, instance,
+            tests.make_flavor(), '192.0.2.1')
+        self.assertIn('it trusts certificates', str(error))
+        self.assertTrue(self.state(instance)['Running'])
+
     def test_a_bad_flavor_changes_nothing(self) -> None:
         instance = self.started()
         for spec in ({'docker:runtime': 'none-such'},
