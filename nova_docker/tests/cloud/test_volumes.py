@@ -151,7 +151,7 @@ class AttachTestCase(base.ServerTestCase):
         self.server.reboot('HARD')
         self.guest.again().run('test "$(cat /volumes/vdb/new)" = new')
         self.server.detach(volume)
-        self.assertFalse(volume.is_connected())
+        volume.wait_until_disconnected()
 
     def test_busy(self) -> None:
         """It stays while a process has a file open, which is named."""
@@ -280,7 +280,7 @@ class RootTestCase(base.CloudTestCase):
         before = volume.digest()
         self._assert_refused(source_type='volume', uuid=volume.id)
         volume.wait_for('available')
-        self.assertFalse(volume.is_connected())
+        volume.wait_until_disconnected()
         self.assertEqual(before, volume.digest())
 
     def test_a_volume_that_nova_makes_of_an_image(self) -> None:
