@@ -43,6 +43,9 @@ _patiently = tenacity.retry(
 class Checkpoints(calls.Calls):
     """The calls that have to do with checkpoints of containers."""
 
+    #: Whether the engine makes any, once it was asked.
+    _makes_any: bool | None = None
+
     @_patiently
     @failures.checked
     def checkpoint(self, name: str) -> None:
@@ -58,8 +61,13 @@ class Checkpoints(calls.Calls):
     def has_checkpoint(self, name: str) -> bool:
         """Whether the container can go on where it was written to disk.
 
-        One that is gone can not, nor can any on an engine without them.
+        One that is gone can not, nor can any on an engine without them, which
+        is not asked: it would log an error each time.
         """
+        if self._makes_any is None:
+            self._makes_any = self._is_experimental()
+        if not self._makes_any:
+            return False
         try:
             return _NAME in self._checkpoints(name)
         except errors.EngineNotFound:
@@ -68,6 +76,10 @@ class Checkpoints(calls.Calls):
             if error.status == http.HTTPStatus.NOT_IMPLEMENTED:
                 return False
             raise
+
+    @failures.checked
+    def _is_experimental(self) -> bool:
+        return bool(self._calls.version().get('Experimental'))
 
     @failures.checked
     def _checkpoints(self, name: str) -> list[str]:

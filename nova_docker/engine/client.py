@@ -111,12 +111,13 @@ class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
             max_pool_size=POOL_SIZE))
 
     def renegotiate(self) -> None:
-        """Ask for the API version again: the engine may have been replaced.
+        """Ask what it is again: the engine may have been replaced.
 
         An old one does not know the API of a new one, and a new one may
         refuse the API of an old one.
         """
         self._clients = {}
+        self._makes_any = None
 
     @property
     def _calls(self) -> docker.APIClient:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+import configparser
 import contextlib
 import json
 import os
@@ -81,21 +82,23 @@ def up() -> None:
         raise AssertionError(f'{_UP} failed:\n{ran.stdout}')
 
 
-def set_options(options: Mapping[str, str], *files: str,
-                section: str = 'DEFAULT') -> None:
+def set_options(options: Mapping[str, Mapping[str, str]],
+                *files: str) -> None:
     """Give the cloud options of its user's own, and restart what has them.
 
-    :param options: of the section; none to end it
+    :param options: by section; none to end it
     :param files: below ``etc``
     """
+    parser = configparser.RawConfigParser(default_section='')
+    parser.read_dict(options)
     for name in files:
         local = clouds.home() / 'local' / name
-        local.parent.mkdir(parents=True, exist_ok=True)
-        local.write_text('\n'.join([
-            f'[{section}]', *(f'{key} = {value}'
-                              for key, value in options.items()), '']))
         if not options:
-            local.unlink()
+            local.unlink(missing_ok=True)
+            continue
+        local.parent.mkdir(parents=True, exist_ok=True)
+        with local.open('w') as written:
+            parser.write(written)
     up()
 
 

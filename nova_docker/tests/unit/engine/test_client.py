@@ -15,8 +15,10 @@
 from __future__ import annotations
 
 import struct
+from unittest import mock
 
 import ddt
+import docker
 
 from nova_docker.engine import client
 from nova_docker.engine import streams
@@ -50,6 +52,34 @@ class PayloadTestCase(base.TestCase):
         """Its length is the container's to choose."""
         pieces = streams.payload(iter([frame(1, b'x' * 100)[:58]]))
         self.assertEqual(b'x' * 50, next(pieces))
+
+
+class CheckpointsTestCase(base.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.api = mock.create_autospec(docker.APIClient, instance=True)
+        patch = mock.patch.object(docker, 'APIClient', autospec=True,
+                                  return_value=self.api)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.engine = client.Engine('unix:///nowhere')
+
+    def test_an_engine_without_any_is_not_asked_for_them(self) -> None:
+        for version in ({'Experimental': False}, {}):
+            self.api.version.return_value = version
+            self.engine.renegotiate()
+            self.assertFalse(self.engine.has_checkpoint('box'))
+            self.engine.remove_checkpoint('box')
+        self.assertFalse(self.api._get.called)
+        self.assertFalse(self.api._delete.called)
+
+    def test_another_engine_may_have_some(self) -> None:
+        self.api.version.return_value = {}
+        self.assertFalse(self.engine.has_checkpoint('box'))
+        self.api.version.return_value = {'Experimental': True}
+        self.api._result.return_value = [{'Name': 'nova'}]
+        self.engine.renegotiate()
+        self.assertTrue(self.engine.has_checkpoint('box'))
 
 
 @ddt.ddt
