@@ -136,8 +136,8 @@ class RequiredTestCase(_SigningTestCase):
         super().setUpClass()
         files = 'nova/nova.conf', 'nova/compute.conf'
         cls.addClassCleanup(services.set_options, {}, *files)
-        services.set_options({'verify_glance_signatures': 'true'}, *files,
-                             section='glance')
+        services.set_options(
+            {'glance': {'verify_glance_signatures': 'true'}}, *files)
 
     def test_only_signed_images_boot(self) -> None:
         self.boot(self.signed())
