@@ -28,9 +28,6 @@ from nova_docker.tests.cloud import services
 _SLOW = ('trap "sleep 6; echo bye; exit 0" TERM; echo ready; '
          'while :; do sleep 1; done')
 
-#: Prints the CPUs on which it may run.
-_CPUS = 'grep Cpus_allowed_list /proc/self/status | cut -f 2'
-
 
 class OperatorTestCase(base.CloudTestCase):
     """Two servers with data, one of them stopped."""
@@ -182,10 +179,7 @@ class EngineTestCase(OperatorTestCase):
 
 
 class OptionsTestCase(OperatorTestCase):
-    """What an operator has to ask for.
-
-    Host boot, deletion with delay, and CPUs that servers have alone.
-    """
+    """What an operator has to ask for: host boot, and deletion with delay."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -195,7 +189,6 @@ class OptionsTestCase(OperatorTestCase):
         services.set_options({
             'DEFAULT': {'resume_guests_state_on_host_boot': 'true',
                         'reclaim_instance_interval': '3600'},
-            'compute': {'cpu_shared_set': '0', 'cpu_dedicated_set': '1'},
         }, *files)
 
     def test_host_boot(self) -> None:
@@ -228,17 +221,3 @@ class OptionsTestCase(OperatorTestCase):
         self.assertNotEqual([], traces.left())
         clouds.connection('demo').compute.delete_server(doomed.id, force=True)
         clouds.wait_until(lambda: not traces.left(), 'nothing is left')
-
-    def test_cpus_of_its_own(self) -> None:
-        """One server has the CPU alone, in Placement and in the kernel."""
-        flavor = self.make.flavor({'hw:cpu_policy': 'dedicated'})
-        metadata = {'docker:command': f"sh -c '{_CPUS}; exec sleep 3600'"}
-        pinned = self.make.server(flavor=flavor, metadata=metadata)
-        self.assertEqual('1', pinned.wait_for_console('\n').strip())
-        [provider] = host.allocations(pinned.id).values()
-        self.assertEqual(1, provider['resources']['PCPU'])
-        self.assertNotIn('VCPU', provider['resources'])
-
-        late = self.make.server(flavor=flavor, wait=())
-        self.assertIn('No valid host was found', late.fault())
-        self.assertEqual('0', self.make.prints(_CPUS))

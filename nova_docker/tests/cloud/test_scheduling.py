@@ -24,6 +24,9 @@ from nova_docker.tests.cloud import host
 from nova_docker.tests.cloud import servers
 from nova_docker.tests.cloud import services
 
+#: Prints the CPUs on which it may run.
+_CPUS = 'grep Cpus_allowed_list /proc/self/status | cut -f 2'
+
 
 class SchedulingTestCase(base.CloudTestCase):
     def assert_no_host(self, asked: servers.Server) -> None:
@@ -128,3 +131,33 @@ class CacheTestCase(base.CloudTestCase):
         reference = names.image_reference(image_id)
         clouds.wait_until(lambda: reference in host.tags(),
                           'the image is in the engine')
+
+
+class DedicatedTestCase(SchedulingTestCase):
+    """An operator has set a CPU aside for servers that have it alone."""
+
+    alone = True
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.addClassCleanup(services.set_options, {}, 'nova/compute.conf')
+        services.set_options({'compute': {
+            'cpu_shared_set': '0', 'cpu_dedicated_set': '1'}},
+            'nova/compute.conf')
+
+    def test_a_cpu_of_its_own(self) -> None:
+        """In Placement, in the kernel, and for as long as it is there."""
+        flavor = self.make.flavor({'hw:cpu_policy': 'dedicated'})
+        pinned = self.make.server(flavor=flavor, metadata={
+            'docker:command': f"sh -c '{_CPUS}; exec sleep 3600'"})
+        self.assertEqual('1', pinned.wait_for_console('\n').strip())
+        [provider] = host.allocations(pinned.id).values()
+        self.assertEqual(1, provider['resources']['PCPU'])
+        self.assertNotIn('VCPU', provider['resources'])
+
+        self.assert_no_host(self.make.server(flavor=flavor, wait=()))
+        self.assertEqual('0', self.make.prints(_CPUS))
+
+        self.make.delete(pinned)
+        self.assertEqual('1', self.make.prints(_CPUS, flavor=flavor))
