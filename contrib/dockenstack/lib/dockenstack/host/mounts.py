@@ -13,6 +13,7 @@
 """Find and remove mounts below a directory, and have control groups."""
 
 import contextlib
+import os
 import pathlib
 
 from dockenstack import shell
@@ -70,12 +71,10 @@ def remove_cgroup(name: str) -> None:
     """Remove a control group from every hierarchy, where it is empty.
 
     One that the kernel still holds, for a process not yet reaped, stays: it
-    is no obstacle. May be called again.
+    is no obstacle. Nor is one that somebody else removes meanwhile, as what
+    is left of a dead engine does. May be called again.
     """
     for parent in (CGROUP, *CGROUP.iterdir()):
-        group = parent / name
-        if group.is_dir():
-            below = [path for path in group.rglob('*') if path.is_dir()]
-            for path in (*sorted(below, reverse=True), group):
-                with contextlib.suppress(OSError):
-                    path.rmdir()
+        for path, _below, _files in os.walk(parent / name, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
