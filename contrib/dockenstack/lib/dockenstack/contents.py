@@ -20,6 +20,7 @@ from typing import Any
 from dockenstack.images import recipes
 from dockenstack.openstack import cinder
 from dockenstack.openstack import common
+from dockenstack.openstack import horizon
 from dockenstack import settings
 from dockenstack.settings import Home
 from dockenstack.stamp import Stamp
@@ -34,6 +35,9 @@ Try next:
   curl http://ADDRESS                   # the address that it told
   ssh -i {key} root@ADDRESS             # of a server of the image `ssh`
   contrib/dockenstack/status
+"""
+NEXT_WITH_HORIZON = """\
+  {url}                 # Horizon; {clouds} has the passwords
 """
 
 
@@ -78,4 +82,8 @@ def table(server: dict[str, Any]) -> str:
 
 
 def next_steps(home: Home) -> str:
-    return NEXT.format(key=home.private_key)
+    words = NEXT.format(key=home.private_key)
+    if common.wanted(home, horizon.NAME).exists():
+        words += NEXT_WITH_HORIZON.format(
+            url=settings.url(horizon.NAME), clouds=home.clouds)
+    return words

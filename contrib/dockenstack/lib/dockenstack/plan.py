@@ -112,7 +112,8 @@ class Plan:
         return words
 
     def packages(self) -> str:
-        count = packages.install(HOST_PACKAGES)
+        count = packages.install(
+            (*HOST_PACKAGES, *extras.packages(self.home)))
         users.create(self.home)
         return f'{count} installed' if count else 'all there'
 

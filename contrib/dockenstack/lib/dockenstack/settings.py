@@ -49,6 +49,7 @@ PORTS = {
     'cinder': 8776,
     'barbican': 9311,
     'manila': 8786,
+    'horizon': 8780,
     # Not the usual ones: the machine may have its own.
     'rabbitmq': 15673,
     'rabbitmq-distribution': 35673,

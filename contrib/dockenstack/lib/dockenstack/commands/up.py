@@ -53,8 +53,11 @@ def main(arguments: list[str]) -> int:
              'availability zone `fake`: what a benchmark compares with')
     parser.add_argument(
         '--with', metavar='NAME,...', dest='extras', type=_extras,
-        default=[], help='also these, from now on: '
-                         + ', '.join(extras.EXTRAS))
+        action='extend', default=[],
+        help='also these, from now on: ' + ', '.join(extras.EXTRAS))
+    parser.add_argument(
+        '--horizon', dest='extras', action='append_const', const='horizon',
+        help='the same as --with horizon')
     options = parser.parse_args(arguments)
     base.require_root()
     begun = time.monotonic()

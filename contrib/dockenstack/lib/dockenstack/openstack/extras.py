@@ -18,6 +18,7 @@ import dataclasses
 
 from dockenstack.openstack import barbican
 from dockenstack.openstack import common
+from dockenstack.openstack import horizon
 from dockenstack.openstack import keystone
 from dockenstack.openstack import manila
 from dockenstack.service import Service
@@ -25,6 +26,10 @@ from dockenstack.service import Supervisor
 from dockenstack import settings
 from dockenstack.settings import Home
 from dockenstack.stamp import Stamp
+
+
+def _nothing(home: Home) -> None:
+    pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,26 +40,38 @@ class Extra:
     """
 
     name: str
-    #: What the catalogue calls such a service, and what follows its address.
-    kind: str
-    path: str
-    configure: Callable[[Home], None]
-    sync: Callable[[Home], None]
-    services: Callable[[Home], list[Service]]
+    #: What the catalogue calls such a service, and what follows its address;
+    #: nothing if it is no API.
+    kind: str = ''
+    path: str = ''
+    configure: Callable[[Home], None] = _nothing
+    #: What makes its database; nothing if it has none.
+    sync: Callable[[Home], None] | None = None
+    services: Callable[[Home], list[Service]] = lambda home: []
     #: What it needs in the cloud once it runs.
-    provide: Callable[[Home], None] = lambda home: None
+    provide: Callable[[Home], None] = _nothing
+    #: What it needs before it runs.
+    prepare: Callable[[Home], None] = _nothing
+    #: Debian's packages.
+    packages: tuple[str, ...] = ()
 
     def start(self, home: Home, supervisor: Supervisor) -> str:
+        services = self.services(home)
+        if self.kind:
+            self._register(home)
+        self.prepare(home)
+        for service in services:
+            supervisor.ensure(service)
+        self.provide(home)
+        return services[0].address + self.path if services else 'installed'
+
+    def _register(self, home: Home) -> None:
         url = settings.url(self.name) + self.path
         stamp = Stamp(home, f'keystone-{self.name}')
         # To be registered again ends the tokens that users have.
         if not stamp.holds(url):
             keystone.register(home, {self.name: (self.kind, url)})
             stamp.set(url)
-        for service in self.services(home):
-            supervisor.ensure(service)
-        self.provide(home)
-        return url
 
 
 EXTRAS = {extra.name: extra for extra in (
@@ -62,6 +79,11 @@ EXTRAS = {extra.name: extra for extra in (
           barbican.services),
     Extra('manila', 'shared-file-system', '/v2', manila.configure,
           manila.sync, manila.services, manila.provide),
+    Extra(horizon.NAME, configure=horizon.configure,
+          services=horizon.services, prepare=horizon.collect,
+          packages=horizon.PACKAGES),
+    # What the tests drive Horizon with: Chromium, and a font for terminals.
+    Extra('browser', packages=('chromium', 'fonts-dejavu-core')),
 )}
 
 
@@ -75,6 +97,10 @@ def chosen(home: Home) -> list[Extra]:
     """Those that this cloud has."""
     return [extra for extra in EXTRAS.values()
             if common.wanted(home, extra.name).exists()]
+
+
+def packages(home: Home) -> list[str]:
+    return [name for extra in chosen(home) for name in extra.packages]
 
 
 def services(home: Home) -> list[Service]:

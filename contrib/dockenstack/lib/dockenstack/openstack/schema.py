@@ -51,7 +51,7 @@ def make(home: Home) -> str:
     """Have every database at the version of the installed code."""
     everything = {**SERVICES, **{
         extra.name: ((extra.name,), extra.sync)
-        for extra in extras.chosen(home)}}
+        for extra in extras.chosen(home) if extra.sync}}
     behind = [name for name in everything
               if not Stamp(home, f'schema-{name}').holds(_code(home, name))]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
