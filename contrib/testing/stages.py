@@ -195,7 +195,7 @@ def scenario(shop: Workshop) -> Outcome:
 
 def extras(shop: Workshop) -> Outcome:
     """nova_docker/tests/extras: the same with more services (with --all)"""
-    shop.cloud.up('', 'barbican', 'manila')
+    shop.cloud.up('', 'barbican', 'manila', 'horizon', 'browser')
     return shop.run_tests('extras', '--concurrency', '1', minutes=60,
                           OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
 

@@ -64,6 +64,8 @@ def options(home: Home) -> dict[str, Any]:
         'AVAILABLE_THEMES': [('default', 'Default', 'themes/default')],
         # The only one that a container has.
         'CONSOLE_TYPE': 'SERIAL',
+        # It is in a frame of the server's page, which Django forbids.
+        'X_FRAME_OPTIONS': 'SAMEORIGIN',
         # A container's root is its image, not a volume, if nobody asks.
         'LAUNCH_INSTANCE_DEFAULTS': {'create_volume': False},
         'TIME_ZONE': 'UTC',
