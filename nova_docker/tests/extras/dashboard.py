@@ -83,7 +83,6 @@ class Dashboard:
         self.page.goto('/')
         self.page.get_by_label('User Name').fill(auth['username'])
         self.page.get_by_label('Password').fill(auth['password'])
-        self.picture('login')
         self.page.get_by_role('button', name='Sign In').click()
         self.page.wait_for_url('**/project/')
 
@@ -94,8 +93,8 @@ class Dashboard:
         self.page.goto('/project/images')
         return self._row(name)
 
-    def launch(self, image: str, flavor: str, network: str,
-               name: str) -> None:
+    def launch(self, image: str, flavor: str, network: str, name: str,
+               command: str) -> None:
         """Launch an instance from the list of images."""
         row = self.image(image)
         row.wait_for()
@@ -103,11 +102,22 @@ class Dashboard:
         row.get_by_role('button', name='Launch').click()
         wizard = self.page.locator('.modal-content')
         wizard.get_by_label('Instance Name').fill(name)
+        self._command(wizard, command)
         self._choose(wizard, 'Networks', network)
         self._choose(wizard, 'Flavor', flavor)
         self.picture('launch')
         wizard.get_by_role('button', name='Launch Instance').click()
         sync_api.expect(wizard).to_have_count(0)
+
+    def _command(self, wizard: sync_api.Locator, command: str) -> None:
+        """Say what the container runs, with what the forms offer for it."""
+        wizard.get_by_role('link', name='Metadata').click()
+        wizard.get_by_text('Docker Container').click()
+        offered = self.page.get_by_text('Command', exact=True)
+        wizard.locator('li').filter(has=offered).locator('a.btn').click()
+        wizard.locator('metadata-tree-item').filter(
+            has_text='docker:command').get_by_role('textbox').fill(command)
+        self.picture('metadata')
 
     @staticmethod
     def _choose(wizard: sync_api.Locator, step: str, name: str) -> None:
@@ -136,12 +146,13 @@ class Dashboard:
         self.picture('instances')
         return str(row.get_attribute('data-object-id'))
 
-    def shows_log(self, server: str, text: str) -> bool:
-        """Open the log of an instance, and tell whether it has a text."""
+    def shows_log(self, server: str, *texts: str) -> bool:
+        """Open the log of an instance, and tell whether it has all this."""
         self._open(server, 'Log')
         log = self.page.locator('pre.logs')
         log.wait_for()
-        return text in (log.text_content() or '')
+        shown = log.text_content() or ''
+        return all(text in shown for text in texts)
 
     def types(self, server: str, command: str, answer: str) -> None:
         """Open the console of an instance, and have a command answered."""
@@ -169,7 +180,6 @@ class Dashboard:
         self.page.get_by_role('link', name='Create Snapshot').click()
         form = self.page.locator('.modal-content')
         form.get_by_label('Snapshot Name').fill(name)
-        self.picture('snapshot')
         form.get_by_role('button', name='Create Snapshot').click()
         # It goes to the images by itself.
         self.page.wait_for_url('**/project/images')

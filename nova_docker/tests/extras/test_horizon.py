@@ -40,7 +40,8 @@ class HorizonTestCase(base.CloudTestCase):
 
     def _launched(self) -> servers.Server:
         self.addCleanup(self._delete, self.name)
-        self.dashboard.launch('busybox', 'm1.nano', 'private', self.name)
+        self.dashboard.launch('busybox', 'm1.nano', 'private', self.name,
+                              "sh -c 'echo Hello from the form.; exec sh'")
         server = servers.Server(self.dashboard.is_active(self.name))
         [address] = server.addresses()
         self.assertIn(
@@ -57,8 +58,9 @@ class HorizonTestCase(base.CloudTestCase):
         self.dashboard.types(server.id, 'echo the answer is $((6 * 7))',
                              'the answer is 42')
         clouds.wait_until(
-            lambda: self.dashboard.shows_log(server.id, 'the answer is 42'),
-            'the log shows what the console showed')
+            lambda: self.dashboard.shows_log(
+                server.id, 'Hello from the form.', 'the answer is 42'),
+            'the log shows what the container wrote')
         self.dashboard.picture('log')
 
     def _make_snapshot(self, server: servers.Server) -> None:

@@ -80,8 +80,8 @@ EXTRAS = {extra.name: extra for extra in (
     Extra('manila', 'shared-file-system', '/v2', manila.configure,
           manila.sync, manila.services, manila.provide),
     Extra(horizon.NAME, configure=horizon.configure,
-          services=horizon.services, prepare=horizon.collect,
-          packages=horizon.PACKAGES),
+          services=horizon.services, provide=horizon.describe,
+          prepare=horizon.collect, packages=horizon.PACKAGES),
     # What the tests drive Horizon with: Chromium, and a font for terminals.
     Extra('browser', packages=('chromium', 'fonts-dejavu-core')),
 )}

@@ -20,6 +20,7 @@ from typing import Any
 from dockenstack.host import python
 from dockenstack.host import users
 from dockenstack.openstack import common
+from dockenstack.openstack import glance
 from dockenstack.service import Service
 from dockenstack import settings
 from dockenstack.settings import GROUP
@@ -104,6 +105,18 @@ def collect(home: Home) -> None:
                   env=shell.clean_environment(HOME='/nonexistent',
                                               **environment(home)))
     stamp.set(wanted)
+
+
+def describe(home: Home) -> None:
+    """Tell Glance, and so Horizon, which metadata mean something."""
+    path = home.venv / 'etc' / 'glance' / 'metadefs'
+    stamp = Stamp(home, f'metadefs-{NAME}')
+    wanted = shell.digest(*sorted(path.glob('*.json')))
+    if not stamp.holds(wanted):
+        common.manage(home, 'glance-manage', glance.conf(home), 'db',
+                      'load_metadefs', '--path', str(path), '--merge',
+                      '--prefer_new')
+        stamp.set(wanted)
 
 
 def services(home: Home) -> list[Service]:
