@@ -194,6 +194,8 @@ class Dashboard:
     def delete(self, name: str) -> None:
         """Delete an instance, and wait until it is in the list no more."""
         row = self.instance(name)
+        # While it has a task, its row is replaced, which closes the menu.
+        sync_api.expect(row).to_contain_text('None')
         row.locator('a.dropdown-toggle').click()
         self.picture('actions')
         row.get_by_text('Delete Instance').click()

@@ -28,6 +28,7 @@ class HorizonTestCase(base.CloudTestCase):
         super().setUp()
         self.dashboard = dashboard.Dashboard(self.addCleanup)
         self.name = f'hello-{uuid.uuid4().hex[:4]}'
+        self.snapshot_name = f'{self.name}-snapshot'
 
     def test_a_containers_life(self) -> None:
         path = clouds.home() / 'log' / 'horizon-test.png'
@@ -39,18 +40,23 @@ class HorizonTestCase(base.CloudTestCase):
             self._terminate(server)
 
     def _launched(self) -> servers.Server:
-        self.addCleanup(self._delete, self.name)
+        self.addCleanup(self._delete)
         self.dashboard.launch('busybox', 'm1.nano', 'private', self.name,
                               "sh -c 'echo Hello from the form.; exec sh'")
         server = servers.Server(self.dashboard.is_active(self.name))
         [address] = server.addresses()
-        self.assertIn(
-            address, self.dashboard.instance(self.name).inner_text())
+        clouds.wait_until(
+            lambda: address in self.dashboard.instance(
+                self.name).inner_text(), 'its address is in the list')
         return server
 
-    def _delete(self, name: str) -> None:
-        """Delete what was launched, should it still be there."""
-        left = clouds.connection('demo').compute.find_server(name)
+    def _delete(self) -> None:
+        """Delete the instance and its snapshot, should they be there."""
+        cloud = clouds.connection('demo')
+        saved = cloud.image.find_image(self.snapshot_name)
+        if saved:
+            self.make.owned_image(saved.id)
+        left = cloud.compute.find_server(self.name)
         if left:
             self.make.delete(servers.Server(left.id))
 
@@ -64,11 +70,9 @@ class HorizonTestCase(base.CloudTestCase):
         self.dashboard.picture('log')
 
     def _make_snapshot(self, server: servers.Server) -> None:
-        images = clouds.connection('demo').image
-        name = f'{self.name}-snapshot'
-        self.dashboard.snapshot(server.id, name)
-        made = images.find_image(name, ignore_missing=False)
-        self.make.owned_image(made.id)
+        self.dashboard.snapshot(server.id, self.snapshot_name)
+        made = clouds.connection('demo').image.find_image(
+            self.snapshot_name, ignore_missing=False)
         self.assertEqual(('active', 'docker', server.id),
                          (made.status, made.container_format,
                           made.instance_uuid))
