@@ -10,3 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+"""What operators and users run; each module is a command or a part of one."""
+
+import warnings
+
+# Nova imports what imports eventlet where that is installed, and a user can
+# do nothing about the pages that it prints then.
+warnings.filterwarnings('ignore', message=r'\s*Eventlet is deprecated')

@@ -42,10 +42,12 @@ from dockenstack.settings import Home
 from dockenstack.stages import Stage
 
 PYTHON_PACKAGES = ('python3-venv', 'git', 'ca-certificates')
+#: What a user needs besides `openstack`: README and guides use it.
+USER_PACKAGES = ('openssh-client',)
 HOST_PACKAGES = (*openvswitch.PACKAGES, *database.PACKAGES,
                  *messaging.PACKAGES, *lxcfs.PACKAGES, *common.PACKAGES,
                  *neutron.PACKAGES, *cinder.PACKAGES, *nova.PACKAGES,
-                 *recipes.PACKAGES)
+                 *recipes.PACKAGES, *USER_PACKAGES)
 
 
 def services(home: Home) -> list[Service]:

@@ -1,0 +1,89 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every command in the guides is run by a test, or says why it is not."""
+
+from oslotest import base
+
+from nova_docker.tests import alike
+from nova_docker.tests import guides
+
+
+class GuidesTestCase(base.BaseTestCase):
+    def test_every_block_is_run_or_says_why_not(self) -> None:
+        self.assertEqual([], [
+            str(block) for page in guides.pages()
+            for block in guides.blocks(page)
+            if page not in guides.SESSIONS and not block.reason])
+
+    def test_every_page_that_is_run_has_something_to_run(self) -> None:
+        for page in guides.SESSIONS:
+            self.assertTrue(any(
+                list(block.commands()) for block in guides.blocks(page)
+                if not block.reason), page)
+
+    def test_commands_are_in_console_blocks(self) -> None:
+        for page in guides.pages():
+            known = {command.line for block in guides.blocks(page)
+                     for command in block.commands()}
+            self.assertEqual(known, set(guides.prompts(page)), page)
+
+    def test_a_block_begins_with_a_command(self) -> None:
+        for page in guides.pages():
+            for block in guides.blocks(page):
+                self.assertRegex(block.lines[0], '^[$#] ', str(block))
+
+
+class LikenessTestCase(base.BaseTestCase):
+    """What is alike, and what is not."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.likeness = alike.Likeness()
+
+    def covers(self, shown: str, printed: str) -> bool:
+        return self.likeness.covers(shown.splitlines(), printed)
+
+    def test_words(self) -> None:
+        self.assertTrue(self.covers('ACTIVE', 'ACTIVE\n'))
+        self.assertFalse(self.covers('ACTIVE', 'ERROR\n'))
+        self.assertFalse(self.covers('ACTIVE', 'ACTIVE\nand more\n'))
+        self.assertFalse(self.covers('1 GiB', '2 GiB'))
+
+    def test_width_does_not_count(self) -> None:
+        self.assertTrue(self.covers(
+            '+------+\n| Name |\n+------+\n| w1   |\n+------+',
+            '+--------+\n| Name   |\n+--------+\n| w1     |\n+--------+\n'))
+
+    def test_what_was_measured(self) -> None:
+        self.assertTrue(self.covers(
+            '2026-11-21T10:12:13Z in 5004 ms, 61.2 MiB/s',
+            '2027-01-02T03:04:05Z in 5004 ms, 7.25 MiB/s'))
+
+    def test_names_are_the_same_throughout(self) -> None:
+        self.assertTrue(self.covers('eth0 10.0.0.5/24', 'eth0 10.0.0.9/24'))
+        self.assertEqual('ping 10.0.0.9',
+                         self.likeness.translate('ping 10.0.0.5'))
+        self.assertTrue(self.covers('from 10.0.0.5', 'from 10.0.0.9'))
+        self.assertFalse(self.covers('from 10.0.0.5', 'from 10.0.0.7'))
+        self.assertFalse(self.covers('::1 to 10.1.1.1, 10.1.1.1',
+                                     '::1 to 10.1.1.2, 10.1.1.3'))
+
+    def test_what_is_not_alike_is_not_remembered(self) -> None:
+        self.assertFalse(self.covers('10.0.0.5 ACTIVE', '10.0.0.9 BUILD'))
+        self.assertEqual('10.0.0.5', self.likeness.translate('10.0.0.5'))
+
+    def test_anything(self) -> None:
+        self.assertTrue(self.covers('a ... z', 'a b c z'))
+        self.assertTrue(self.covers('first\n...\nlast',
+                                    'first\nb\nc\nlast\n'))
+        self.assertFalse(self.covers('first\n...\nlast', 'first\nb\n'))
