@@ -59,8 +59,9 @@ class _Kind:
         for each in found:
             try:
                 self._delete(each, ignore_missing=True)
-            except (exceptions.ConflictException,
-                    exceptions.BadRequestException):
+            except (exceptions.BadRequestException,
+                    exceptions.ConflictException,
+                    exceptions.ForbiddenException):
                 # It is being deleted, or something has it yet.
                 continue
         return found
