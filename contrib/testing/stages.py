@@ -194,9 +194,9 @@ def scenario(shop: Workshop) -> Outcome:
 
 
 def extras(shop: Workshop) -> Outcome:
-    """nova_docker/tests/extras: the same with more services (with --all)"""
+    """nova_docker/tests/extras: more services, the guides (with --all)"""
     shop.cloud.up('', 'barbican', 'manila', 'horizon', 'browser')
-    return shop.run_tests('extras', '--concurrency', '1', minutes=60,
+    return shop.run_tests('extras', '--concurrency', '1', minutes=90,
                           OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
 
 
