@@ -33,10 +33,13 @@ Arguments: TypeAlias = tuple[str, str, list[str]]
 
 
 def _nfs(share: share_mapping.ShareMapping) -> Arguments:
-    for root in CONF.docker.local_exports:
-        if share.export_location.startswith(f'{root.rstrip("/")}/'):
-            return 'bind', share.export_location.partition(':')[2], []
-    return 'nfs', share.export_location, _split(CONF.docker.nfs_mount_options)
+    location = share.export_location
+    # A location that leads out of an export again is not below it.
+    is_plain = '..' not in location.split('/')
+    if is_plain and any(location.startswith(f'{root.rstrip("/")}/')
+                        for root in CONF.docker.local_exports):
+        return 'bind', location.partition(':')[2], []
+    return 'nfs', location, _split(CONF.docker.nfs_mount_options)
 
 
 def _cephfs(share: share_mapping.ShareMapping) -> Arguments:

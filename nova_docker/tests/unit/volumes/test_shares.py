@@ -61,9 +61,10 @@ class ProtocolsTestCase(base.TestCase):
         found = [self.arguments(_share(share_proto='NFS',
                                        export_location=location))[3:]
                  for location in ('srv:/data/x', 'srv:/database/x',
-                                  'other:/data/x', 'srv:/data')]
+                                  'other:/data/x', 'srv:/data',
+                                  'srv:/data/../etc')]
         self.assertEqual(('bind', '/data/x', []), found[0])
-        self.assertEqual(['nfs'] * 3, [kind for kind, *_rest in found[1:]])
+        self.assertEqual(['nfs'] * 4, [kind for kind, *_rest in found[1:]])
 
     def test_cephfs(self) -> None:
         self.flags(ceph_mount_options='noatime', group='docker')
