@@ -84,6 +84,16 @@ class ComputeTestCase(OperatorTestCase):
         self.assertEqual(before, host.workload(self.running.id)['State'])
         self._assert_all_work()
 
+    def test_killed_while_one_is_suspended(self) -> None:
+        self.running.suspend()
+        self._kill('nova-compute')
+        self._revive()
+        self.running.wait_for('SUSPENDED')
+        self.assertTrue(host.workload(self.running.id)['State']['Paused'])
+        self.running.resume()
+        self.assertEqual('precious', self.guest.again().run('cat /root/data'))
+        self._assert_all_work()
+
     def test_killed_while_one_boots(self) -> None:
         """Nova's rule for what was half built is ERROR; it can be deleted."""
         half = self.make.server(wait=())
