@@ -35,6 +35,7 @@ _MEASURES = (
     r'\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?',
     r'\b\d+(?:\.\d+)+\b',
     r'\b\d{5,}\b',
+    r'\b\d+(?= (?:milli)?seconds\b)',
     r'(?<=@if)\d+|(?<=/dev/loop)\d+',
 )
 _KINDS = (*_NAMES[:2], _MEASURES[0], *_NAMES[2:], *_MEASURES[1:])

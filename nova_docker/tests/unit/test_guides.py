@@ -68,6 +68,9 @@ class LikenessTestCase(base.BaseTestCase):
         self.assertTrue(self.covers(
             '2026-11-21T10:12:13Z in 5004 ms, 61.2 MiB/s',
             '2027-01-02T03:04:05Z in 5004 ms, 7.25 MiB/s'))
+        self.assertTrue(self.covers('after 5004 milliseconds',
+                                    'after 5001 milliseconds'))
+        self.assertTrue(self.covers('in 7 seconds', 'in 12 seconds'))
 
     def test_names_are_the_same_throughout(self) -> None:
         self.assertTrue(self.covers('eth0 10.0.0.5/24', 'eth0 10.0.0.9/24'))
