@@ -97,9 +97,21 @@ class Records:
             draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, 'wb') as file:
             file.write(content)
+            file.flush()
             os.fsync(descriptor)
         draft.replace(path)
         return record
+
+    def tidy(self) -> None:
+        """Remove what a nova-compute left that was killed while it wrote.
+
+        That are drafts, and directories of instances without a record.
+        """
+        for draft in self._root.glob('*/*.new'):
+            draft.unlink()
+        for directory in self._root.glob('*'):
+            with contextlib.suppress(OSError):
+                directory.rmdir()
 
     def find(self, instance: str, volume: str) -> Record | None:
         """Return the record of a volume, if there is one."""

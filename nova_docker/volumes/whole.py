@@ -63,6 +63,7 @@ class Volumes:
         :raises InvalidConfiguration: there can be no such place
         """
         self._points.prepare()
+        self._records.tidy()
         for record in self._records.all():
             try:
                 self._attachments.recover(record)
