@@ -19,12 +19,15 @@ import io
 import mmap
 import os
 import re
+import uuid as uuid_module
 
 from oslo_concurrency import processutils
 from oslo_utils import units
 
 from nova_docker import privsep
+from nova_docker.privsep import acts
 from nova_docker.privsep import checks
+from nova_docker.privsep import unfinished
 
 #: blkid's exit codes.
 _NOTHING, _AMBIVALENT = 2, 8
@@ -43,13 +46,18 @@ _LOOP = re.compile('/dev/loop[0-9]+')
 
 
 @privsep.mount_pctxt.entrypoint
-def identify(device: str) -> dict[str, str]:
+def identify(device: str, uuid: str) -> dict[str, str]:
     """Return what libblkid finds on a device, by its own names.
 
     ``USAGE`` and ``TYPE`` of a file system, ``PTTYPE`` of a partition table.
     Nothing found is no proof that there is nothing.
+
+    :param uuid: a file system of the driver's has this one; one that it has
+        not finished is nothing
     """
     checks.block_device(device)
+    if unfinished.is_unfinished(device, _bytes(uuid)):
+        return {}
     try:
         output, _errors = processutils.execute(
             'blkid', '--probe', '--output', 'export', '--', device)
@@ -67,6 +75,8 @@ def identify(device: str) -> dict[str, str]:
 def make_file_system(device: str, fstype: str, uuid: str) -> bool:
     """Make a file system on a blank device.
 
+    Or on one where that was begun, and interrupted.
+
     :param fstype: ext4 or xfs
     :param uuid: it gets this one
     :returns: False if the device is not blank; nothing is written then
@@ -75,17 +85,27 @@ def make_file_system(device: str, fstype: str, uuid: str) -> bool:
     checks.block_device(device)
     if fstype not in ('ext4', 'xfs'):
         raise ValueError(f'not a file system to make: {fstype!r}')
-    if not _is_blank(device):
-        return False
-    if fstype == 'xfs':
-        processutils.execute('mkfs.xfs', '-q', '-L', _LABEL,
-                             '-m', f'uuid={uuid}', '--', device)
-        return True
-    processutils.execute('mkfs.ext4', '-q', '-F', '-m', '0', '-L', _LABEL,
-                         '-U', uuid, '--', device)
-    # Databases insist on an empty directory. fsck makes another if need be.
-    processutils.execute('debugfs', '-w', '-R', 'rmdir lost+found', device)
+    with acts.under_way(device) as lock:
+        if not (_is_blank(device)
+                or unfinished.is_unfinished(device, _bytes(uuid))):
+            return False
+        if fstype == 'xfs':
+            acts.run(lock, 'mkfs.xfs', '-q', '-f', '-L', _LABEL,
+                     '-m', f'uuid={uuid}', '--', device)
+        else:
+            _make_ext4(lock, device, uuid)
     return True
+
+
+def _make_ext4(lock: int, device: str, uuid: str) -> None:
+    unfinished.begin(device, _bytes(uuid))
+    size = os.lseek(lock, 0, os.SEEK_END) - unfinished.TAIL
+    acts.run(lock, 'mkfs.ext4', '-q', '-F', '-m', '0', '-L', _LABEL,
+             '-U', uuid, '-E', 'nodiscard', '--', device,
+             f'{size // units.Ki}k')
+    # Databases insist on an empty directory. fsck makes another if need be.
+    acts.run(lock, 'debugfs', '-w', '-R', 'rmdir lost+found', device)
+    unfinished.end(device)
 
 
 @privsep.mount_pctxt.entrypoint
@@ -120,7 +140,8 @@ def copy(source: str, target: str) -> bool:
     """
     for device in (source, target):
         checks.block_device(device)
-    with _direct(source, os.O_RDONLY) as old, _direct(
+    with acts.under_way(target), _direct(
+            source, os.O_RDONLY) as old, _direct(
             target, os.O_RDWR | os.O_EXCL) as new:
         size, room = (os.lseek(each, 0, os.SEEK_END) for each in (old, new))
         if room < size:
@@ -156,16 +177,33 @@ def detach_file(path: str) -> None:
 
 
 @privsep.mount_pctxt.entrypoint
+def is_idle(device: str) -> bool:
+    """Tell whether no act of a former nova-compute is under way."""
+    checks.block_device(device)
+    descriptor = os.open(device, os.O_RDONLY)
+    try:
+        return acts.is_idle(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@privsep.mount_pctxt.entrypoint
 def is_free(device: str) -> bool:
-    """Tell whether a device is mounted nowhere, or gone."""
+    """Tell whether nothing is done with a device.
+
+    It is mounted nowhere, and no file system is made on it; or it is gone.
+    """
     if not os.path.exists(device):
         return True
     checks.block_device(device)
     try:
-        os.close(os.open(device, os.O_RDONLY | os.O_EXCL))
+        descriptor = os.open(device, os.O_RDONLY | os.O_EXCL)
     except OSError as error:
         return error.errno != errno.EBUSY
-    return True
+    try:
+        return acts.is_idle(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @privsep.mount_pctxt.entrypoint
@@ -186,6 +224,10 @@ def responds(device: str) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def _bytes(text: str) -> bytes:
+    return uuid_module.UUID(text).bytes
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from typing import ClassVar
 from oslo_concurrency import processutils
 
 from nova_docker import privsep
+from nova_docker.privsep import acts
 from nova_docker.privsep import checks
 from nova_docker.privsep import mounttable
 
@@ -78,10 +79,14 @@ def attach(fstype: str, source: str, point: str,
     if fstype == 'bind':
         _bind(source, point)
         return
-    processutils.execute(
-        'mount', '-t', fstype, '-o', ','.join(
-            [*options, *(_RESTRICTED if restricted else ())]) or 'rw',
+    command = ('mount', '-t', fstype, '-o', ','.join(
+        [*options, *(_RESTRICTED if restricted else ())]) or 'rw',
         '--', source, point)
+    if not source.startswith('/dev/'):
+        processutils.execute(*command)
+        return
+    with acts.under_way(source) as lock:
+        acts.run(lock, *command)
 
 
 @privsep.mount_pctxt.entrypoint

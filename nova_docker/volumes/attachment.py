@@ -121,6 +121,7 @@ class Attachments:
                         'nova-compute ended.', record.volume, record.state,
                         instance_uuid=record.instance)
             if record.state == records.State.ATTACHING:
+                self._steps.wait_until_idle(record)
                 self._steps.unmount(record)
             self._forget(record)
 

@@ -103,7 +103,7 @@ def _identified(device: str, volume: str
 
     :raises UnsuitableVolume: if it is something else
     """
-    found = blocks.identify(device)
+    found = blocks.identify(device, file_system_uuid(volume))
     kind, table = found.get('TYPE'), found.get('PTTYPE')
     if table:
         raise _foreign(volume, f'a partition table ({table})')

@@ -65,6 +65,7 @@ class Steps:
 
         :raises UnsuitableVolume: saying what it holds
         """
+        self._wait_until_idle(record, device)
         use = content.Use(
             record.volume, read_only=record.read_only, shared=record.shared)
         fstype = content.prepare(device, use)
@@ -77,6 +78,26 @@ class Steps:
                 volume=record.volume,
                 reason=f'its {fstype} file system can not be mounted: '
                        f'{errors.output(error)}') from error
+
+    def wait_until_idle(self, record: records.Record) -> None:
+        """Wait until what a killed nova-compute has begun has ended.
+
+        :raises UnsuitableVolume: it has not, after a time-out
+        """
+        path = (self._records.link(record) if record.encryption
+                else record.path)
+        if path and os.path.exists(path):
+            with device(path) as found:
+                self._wait_until_idle(record, found)
+
+    def _wait_until_idle(self, record: records.Record, device: str) -> None:
+        try:
+            self.patiently(lambda _each: blocks.is_idle(device), record)
+        except tenacity.RetryError as error:
+            raise errors.UnsuitableVolume(
+                volume=record.volume,
+                reason='something is still done with it that was begun '
+                       'before nova-compute was started.') from error
 
     def refuse_fixed(self, record: records.Record) -> None:
         """Refuse what a container has mounted at a place of its own.
