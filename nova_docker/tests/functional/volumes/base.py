@@ -94,6 +94,11 @@ class VolumesTestCase(base.EngineTestCase):
         self._made.append(made)
         return made
 
+    def drop(self, volume: Volume) -> None:
+        """Let go of a volume before the test ends."""
+        self._made.remove(volume)
+        volume.remove()
+
     def _clean_up(self) -> None:
         """Leave no volume, when the containers that use them are gone."""
         for record in self.records.all():

@@ -10,16 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Many cycles under load, and a nova-compute that is killed at each step."""
+"""Many cycles under load, and a failure at each step."""
 
 from __future__ import annotations
 
 import hashlib
 import pathlib
 from typing import Any
-from unittest import mock
 
-import ddt
 import fixtures
 
 from nova_docker.privsep import blocks
@@ -27,7 +25,6 @@ from nova_docker.privsep import mounts
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base
 from nova_docker.volumes import connector
-from nova_docker.volumes import records
 
 _CYCLES = 50
 #: Writes numbered files, each whole before it has its name, and counts them.
@@ -80,87 +77,6 @@ class CyclesTestCase(base.VolumesTestCase):
         found = self._digests(other)
         self.detach(other, volume)
         return found
-
-
-class Killed(BaseException):
-    """nova-compute ends here: nothing of it runs any more."""
-
-
-@ddt.ddt
-class KilledTestCase(base.VolumesTestCase):
-    """A process that is killed cleans up nothing; the next one must."""
-
-    def die(self, owner: Any, name: str, after: bool) -> None:
-        """Let the process end before or after a step."""
-        real = getattr(owner, name)
-
-        def step(*args: Any, **kwargs: Any) -> Any:
-            if after:
-                real(*args, **kwargs)
-            raise Killed
-        patch = mock.patch.object(owner, name, autospec=True,
-                                  side_effect=step)
-        # Not even a cleaning up that was under way.
-        self._dead = [patch, mock.patch.object(
-            type(self.attachments), '_give_up', autospec=True)]
-        for each in self._dead:
-            each.start()
-
-    def restart(self) -> None:
-        """Start nova-compute again."""
-        for each in self._dead:
-            each.stop()
-        self.attached.prepare()
-
-    @ddt.data(*(
-        (owner, name, after) for owner, name in (
-            (connector, 'connect'), (blocks, 'identify'),
-            (blocks, 'make_file_system'), (mounts, 'attach'))
-        for after in (False, True)), (records.Records, 'save', True))
-    @ddt.unpack
-    def test_while_it_attaches(self, owner: Any, name: str,
-                               after: bool) -> None:
-        instance, volume = self.start(), self.make_volume()
-        self.die(owner, name, after)
-        self.assertRaises(Killed, self.attach, instance, volume)
-        self.restart()
-        self.assert_nothing_left(instance, volume)
-        self.attach(instance, volume)
-        self.inside(instance, 'touch', '/volumes/vdb/file')
-        self.detach(instance, volume)
-        self.assert_nothing_left(instance, volume)
-
-    @ddt.data(*(
-        (owner, name, after) for owner, name in (
-            (mounts, 'detach'), (blocks, 'is_free'),
-            (connector, 'disconnect'), (records.Records, 'save'),
-            (records.Records, 'remove'))
-        for after in (False, True)))
-    @ddt.unpack
-    def test_while_it_detaches(self, owner: Any, name: str,
-                               after: bool) -> None:
-        instance, volume = self.start(), self.make_volume()
-        self.attach(instance, volume)
-        self.inside(instance, 'sh', '-c', 'echo kept > /volumes/vdb/file')
-        self.die(owner, name, after)
-        self.assertRaises(Killed, self.detach, instance, volume)
-        self.restart()
-        self.detach(instance, volume)
-        self.assert_nothing_left(instance, volume)
-        self.attach(instance, volume)
-        self.assertEqual('kept\n', self.inside(instance, 'cat',
-                                               '/volumes/vdb/file'))
-
-    def test_while_the_host_is_down(self) -> None:
-        """All mounts are gone; the next start has them again."""
-        instance, volume = self.start(), self.make_volume()
-        self.attach(instance, volume)
-        self.inside(instance, 'sh', '-c', 'echo kept > /volumes/vdb/file')
-        base.run('umount', self.host_path(instance))
-        self.attached.prepare()
-        self.attached.ensure(self.context, instance)
-        self.assertEqual('kept\n', self.inside(instance, 'cat',
-                                               '/volumes/vdb/file'))
 
 
 class StepsTestCase(base.VolumesTestCase):

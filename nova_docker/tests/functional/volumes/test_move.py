@@ -21,7 +21,6 @@ from unittest import mock
 
 import ddt
 import fixtures
-from nova.network import model
 
 from nova import exception
 from nova_docker import names
@@ -31,7 +30,6 @@ from nova_docker.privsep import mounttable
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base
 from nova_docker.volumes import records
-from nova_docker.volumes import steps
 
 
 class MoveCase(base.VolumesTestCase):
@@ -264,49 +262,3 @@ class RefusedTestCase(MoveCase):
             exception.InvalidVolume, self.moves, self.instance,
             other.connection, self.new.connection)
         self.assertIn('does not have it', str(error))
-
-
-class Killed(BaseException):
-    """nova-compute ends here, and no handler of it runs."""
-
-
-@ddt.ddt
-class KilledTestCase(MoveCase):
-    """nova-compute is killed in the middle, and is started again."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.attach(self.instance, self.old)
-        self.before = self.fill()
-
-    def kill(self, where: object, name: str) -> None:
-        """Let a step be the last one."""
-        with mock.patch.object(where, name, autospec=True,
-                               side_effect=Killed):
-            self.assertRaises(Killed, self.move)
-
-    @ddt.data((blocks, 'copy'), (steps.Steps, 'unmount'))
-    @ddt.unpack
-    def test_before_it_is_whole(self, where: object, name: str) -> None:
-        self.kill(where, name)
-        self.attached.prepare()
-        self.assert_at(self.old, self.before)
-
-    @ddt.data((steps.Steps, 'mount'), (steps.Steps, 'disconnect_other'))
-    @ddt.unpack
-    def test_when_it_is_whole(self, where: object, name: str) -> None:
-        self.kill(where, name)
-        self.attached.prepare()
-        self.assert_at(self.new, self.before)
-
-    def test_between_the_two(self) -> None:
-        """Neither is mounted: the old one is the one."""
-        self.kill(blocks, 'copy')
-        base.run('umount', self.host_path(self.instance))
-        self.attached.prepare()
-        self.assert_at(self.old, self.before)
-
-    def test_the_server_is_deleted(self) -> None:
-        self.kill(blocks, 'copy')
-        self.make_destroy()(self.instance, model.NetworkInfo())
-        self.assert_nothing_left(self.instance, self.old, self.new)
