@@ -16,21 +16,25 @@ mkfs.xfs writes first that it is at work. mkfs.ext4 writes the superblock
 last; a mark behind the file system says until then that it is being made.
 """
 
+from collections.abc import Mapping
 import os
 import struct
+import uuid as uuid_module
 
 #: What the file system leaves free at the end of its device.
 TAIL = 64 << 10
 _MARK = b'nova-docker makes a file system here: '
-#: The first bytes of a device, with the superblock of every kind.
+#: The first bytes of a device, with the superblock of each kind made here.
 _HEAD = 4096
 #: Where ext4's superblock begins; boot loaders have what is before it.
 _SUPERBLOCK = 1024
+#: Inodes that a new ext4 has in use: its own ten, and lost+found.
+_INODES = 11
 
 
-def begin(device: str, uuid: bytes) -> None:
+def begin(device: str, uuid: uuid_module.UUID) -> None:
     """Mark a blank device, before anything else is written to it."""
-    _write_tail(device, _MARK + uuid)
+    _write_tail(device, _MARK + uuid.bytes)
 
 
 def end(device: str) -> None:
@@ -38,36 +42,63 @@ def end(device: str) -> None:
     _write_tail(device, bytes(len(_MARK) + 16))
 
 
-def is_unfinished(device: str, uuid: bytes) -> bool:
-    """Tell whether the driver began to make a file system, and no more.
-
-    :param uuid: what the file system was to have
-    """
-    with open(device, 'rb', buffering=0) as file:
-        head = file.read(_HEAD)
-        file.seek(max(file.seek(0, os.SEEK_END) - TAIL, 0))
-        marked = file.read(len(_MARK) + len(uuid)) == _MARK + uuid
-    return _is_xfs(head, uuid) or marked and (
-        not any(head[:2 * _SUPERBLOCK]) or _is_unused(head, uuid))
-
-
-def _is_xfs(head: bytes, uuid: bytes) -> bool:
-    """Whether the superblock says that mkfs.xfs is at work.
+def is_xfs(device: str, uuid: uuid_module.UUID,
+           found: Mapping[str, str]) -> bool:
+    """Tell whether the superblock says that mkfs.xfs is at work.
 
     https://docs.kernel.org/filesystems/xfs/index.html, struct xfs_dsb.
+
+    :param uuid: what the file system was to have. It is the volume's alone:
+        a copy, as of a snapshot, is another volume's, and so not unfinished.
+    :param found: what libblkid finds, which knows where all kinds of content
+        have their signatures
     """
-    return (head[:4], head[32:48], head[126:127]) == (b'XFSB', uuid, b'\1')
+    head = _read(device, 0, _HEAD)
+    return not _is_foreign(uuid, found) and (
+        head[:4], head[32:48], head[126:127]) == (b'XFSB', uuid.bytes, b'\1')
 
 
-def _is_unused(head: bytes, uuid: bytes) -> bool:
-    """Whether it is an ext4 file system that nobody has ever mounted.
+def is_ext4(device: str, uuid: uuid_module.UUID,
+            found: Mapping[str, str]) -> bool:
+    """Tell whether the device is marked, and nobody has used it since.
+
+    As far as the first page and libblkid tell; see :func:`is_xfs`.
+    """
+    head, tail = _read(device, 0, _HEAD), _read(device, -TAIL, TAIL)
+    return (not _is_foreign(uuid, found)
+            and tail == (_MARK + uuid.bytes).ljust(TAIL, b'\0')
+            and (not any(head[:2 * _SUPERBLOCK]) or _is_unused(head, uuid)))
+
+
+def _is_foreign(uuid: uuid_module.UUID, found: Mapping[str, str]) -> bool:
+    return bool(found) and (
+        found.get('UUID') != str(uuid) or 'PTTYPE' in found)
+
+
+def _is_unused(head: bytes, uuid: uuid_module.UUID) -> bool:
+    """Whether it is an ext4 file system that nobody has mounted or filled.
 
     https://docs.kernel.org/filesystems/ext4/globals.html#super-block
     """
-    mounted, _written, count, _maximum, magic = struct.unpack_from(
-        '<IIHHH', head, _SUPERBLOCK + 0x2c)
+    def field(layout: str, offset: int) -> int:
+        return int(struct.unpack_from(layout, head, _SUPERBLOCK + offset)[0])
+
+    inodes, free, mounted, count, magic = (
+        field('<I', 0x0), field('<I', 0x10), field('<I', 0x2c),
+        field('<H', 0x34), field('<H', 0x38))
+    # Newer ones have a file for the inodes of files that are deleted.
+    used = _INODES + bool(field('<I', 0x280))
     return (magic == 0xef53 and mounted == count == 0
-            and head[_SUPERBLOCK + 0x68:][:16] == uuid)
+            and inodes - free <= used
+            and head[_SUPERBLOCK + 0x68:][:16] == uuid.bytes)
+
+
+def _read(device: str, start: int, length: int) -> bytes:
+    """Read a piece; a start below zero counts from the end."""
+    with open(device, 'rb', buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(start if start >= 0 else max(size + start, 0))
+        return file.read(length)
 
 
 def _write_tail(device: str, content: bytes) -> None:

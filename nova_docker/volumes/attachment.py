@@ -26,7 +26,7 @@ from oslo_log import log as logging
 
 from nova import objects
 from nova_docker import errors
-from nova_docker.privsep import blocks
+from nova_docker.privsep import filesystems
 from nova_docker.volumes import connector
 from nova_docker.volumes import flags
 from nova_docker.volumes import propagate
@@ -141,7 +141,7 @@ class Attachments:
         if mounted is None or mounted.read_only or record.path is None:
             return
         try:
-            blocks.grow(mounted.fstype, mounted.source, point)
+            filesystems.grow(mounted.fstype, mounted.source, point)
         except (ValueError, processutils.ProcessExecutionError) as error:
             raise exception.VolumeExtendFailed(
                 volume_id=record.volume,

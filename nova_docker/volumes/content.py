@@ -22,7 +22,7 @@ from oslo_concurrency import processutils
 
 from nova_docker.conf import CONF
 from nova_docker import errors
-from nova_docker.privsep import blocks
+from nova_docker.privsep import filesystems
 
 #: What is mounted as it is. The kernel's code for others is not as used to
 #: content that somebody made up.
@@ -103,7 +103,7 @@ def _identified(device: str, volume: str
 
     :raises UnsuitableVolume: if it is something else
     """
-    found = blocks.identify(device, file_system_uuid(volume))
+    found = filesystems.identify(device, file_system_uuid(volume))
     kind, table = found.get('TYPE'), found.get('PTTYPE')
     if table:
         raise _foreign(volume, f'a partition table ({table})')
@@ -123,8 +123,8 @@ def _format(device: str, use: Use) -> str:
                                       'it can not get a file system.')
     fstype = str(CONF.docker.volume_filesystem)
     try:
-        made = blocks.make_file_system(device, fstype,
-                                       file_system_uuid(use.volume))
+        made = filesystems.make(device, fstype,
+                                file_system_uuid(use.volume))
     except processutils.ProcessExecutionError as error:
         raise errors.UnsuitableVolume(
             volume=use.volume,

@@ -31,6 +31,7 @@ from nova import objects
 from nova.virt import driver
 from nova_docker import errors
 from nova_docker.privsep import blocks
+from nova_docker.privsep import filesystems
 from nova_docker.volumes import content
 from nova_docker.volumes import propagate
 
@@ -94,7 +95,7 @@ class Ephemeral:
             target.truncate(size)
         try:
             with _device(draft) as device:
-                blocks.make_file_system(device, 'ext4', str(uuid.uuid4()))
+                filesystems.make(device, 'ext4', str(uuid.uuid4()))
         except processutils.ProcessExecutionError as error:
             raise exception.InternalError(
                 f'The ephemeral disk {file.name} can not be made: '

@@ -32,6 +32,7 @@ import tenacity
 from nova import objects
 from nova_docker import errors
 from nova_docker.privsep import blocks
+from nova_docker.privsep import filesystems
 from nova_docker.privsep import holders
 from nova_docker.privsep import mounts
 from nova_docker.privsep import mounttable
@@ -177,8 +178,8 @@ class Move:
             if is_larger and not record.read_only:
                 mounted = self._mounted(record)
                 assert mounted is not None
-                blocks.grow(mounted.fstype, mounted.source,
-                            self._point(record))
+                filesystems.grow(mounted.fstype, mounted.source,
+                                 self._point(record))
         except (ValueError, processutils.ProcessExecutionError) as error:
             LOG.warning('The file system of volume %s does not grow: %s',
                         record.volume, errors.output(error),

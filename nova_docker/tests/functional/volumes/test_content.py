@@ -19,14 +19,17 @@ import gzip
 import os
 import pathlib
 import struct
+import uuid
 import zlib
 
 import ddt
 
 from nova import objects
 from nova_docker import errors
+from nova_docker.privsep import unfinished
 from nova_docker.tests.functional.volumes import base
 from nova_docker.tests.functional.volumes import encryptor
+from nova_docker.volumes import content
 
 _MIB = base.MIB
 
@@ -34,9 +37,9 @@ _MIB = base.MIB
 def _write(file: pathlib.Path, *pieces: tuple[int, bytes]) -> None:
     """Write pieces at their offsets; one below zero counts from the end."""
     with file.open('r+b') as target:
-        for offset, content in pieces:
+        for offset, piece in pieces:
             target.seek(offset, os.SEEK_SET if offset >= 0 else os.SEEK_END)
-            target.write(content)
+            target.write(piece)
 
 
 def _mbr(file: pathlib.Path) -> None:
@@ -82,9 +85,13 @@ def _lvm(file: pathlib.Path) -> None:
     _write(file, (512, bytes(label)))
 
 
-def _raid(file: pathlib.Path) -> None:
-    """Version 1.0, whose superblock is near the end."""
-    offset = (file.stat().st_size // 512 - 16) & ~7
+def _raid(file: pathlib.Path, offset: int | None = None) -> None:
+    """By default version 1.0, whose superblock is near the end.
+
+    :param offset: of the superblock, in sectors
+    """
+    if offset is None:
+        offset = (file.stat().st_size // 512 - 16) & ~7
     block = bytearray(256)
     block[:8] = struct.pack('<II', 0xa92b4efc, 1)
     block[16:32] = b'3' * 16
@@ -94,6 +101,11 @@ def _raid(file: pathlib.Path) -> None:
     block[216:220] = struct.pack(
         '<I', ((total & 0xffffffff) + (total >> 32)) & 0xffffffff)
     _write(file, (offset * 512, bytes(block)))
+
+
+def _new_raid(file: pathlib.Path) -> None:
+    """Version 1.2, which leaves the first 4 KiB as they were."""
+    _raid(file, 8)
 
 
 def _swap(file: pathlib.Path) -> None:
@@ -123,7 +135,7 @@ def _random(file: pathlib.Path) -> None:
 
 def _middle(file: pathlib.Path) -> None:
     """As what encrypts without a header may look at both ends."""
-    _write(file, (file.stat().st_size // 3, b'x'))
+    _write(file, (file.stat().st_size * 5 // 7, b'x'))
 
 
 def _end(file: pathlib.Path) -> None:
@@ -153,6 +165,7 @@ FOREIGN: dict[str, tuple[Callable[[pathlib.Path], None], str]] = {
     'luks': (_luks, 'LUKS encryption'),
     'lvm': (_lvm, 'an LVM volume'),
     'raid': (_raid, 'a member of a RAID'),
+    'new raid': (_new_raid, 'a member of a RAID'),
     'swap': (_swap, 'swap space'),
     'squashfs': (_squashfs, 'squashfs'),
     'iso9660': (_iso9660, 'iso9660'),
@@ -171,12 +184,32 @@ FOREIGN: dict[str, tuple[Callable[[pathlib.Path], None], str]] = {
 class ForeignTestCase(base.VolumesTestCase):
     @ddt.data(*FOREIGN)
     def test_it_is_refused_by_name(self, kind: str) -> None:
-        make, name = FOREIGN[kind]
-        file = self.directory / 'foreign'
-        with file.open('wb') as target:
-            target.truncate(24 * _MIB)
-        make(file)
-        volume, instance = self.make_volume(path=file), self.make_instance()
+        volume = self.make_blank()
+        FOREIGN[kind][0](volume.file)
+        self.assert_refused(volume, FOREIGN[kind][1])
+
+    @ddt.data(*FOREIGN)
+    def test_it_came_after_an_interrupted_mkfs(self, kind: str) -> None:
+        """The driver has begun to make a file system, and others went on."""
+        volume = self.make_blank()
+        unfinished.begin(volume.device, uuid.UUID(
+            content.file_system_uuid(volume.id)))
+        FOREIGN[kind][0](volume.file)
+        self.assert_refused(volume, 'Nothing was written')
+
+    def test_a_copy_of_what_an_interrupted_mkfs_left(self) -> None:
+        """Such as a snapshot's: the mark is another volume's."""
+        volume = self.make_blank()
+        unfinished.begin(volume.device, uuid.uuid4())
+        self.assert_refused(volume, 'data of an unknown kind')
+
+    def make_blank(self) -> base.Volume:
+        """Return a volume of which every byte is looked at."""
+        return self.make_volume(24)
+
+    def assert_refused(self, volume: base.Volume, name: str) -> None:
+        """See that a volume is not attached, and not changed."""
+        instance = self.make_instance()
         before = volume.digest()
         error = self.assertRaises(errors.UnsuitableVolume, self.attach,
                                   instance, volume)

@@ -20,7 +20,7 @@ from typing import Any
 
 import fixtures
 
-from nova_docker.privsep import blocks
+from nova_docker.privsep import filesystems
 from nova_docker.privsep import mounts
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base
@@ -81,8 +81,8 @@ class CyclesTestCase(base.VolumesTestCase):
 
 class StepsTestCase(base.VolumesTestCase):
     def test_a_failure_takes_back_every_step(self) -> None:
-        for owner, name in ((connector, 'connect'), (blocks, 'identify'),
-                            (blocks, 'make_file_system'),
+        for owner, name in ((connector, 'connect'), (filesystems, 'identify'),
+                            (filesystems, 'make'),
                             (mounts, 'attach')):
             instance, volume = self.make_instance(), self.make_volume()
             patch = fixtures.MockPatchObject(owner, name, autospec=True,

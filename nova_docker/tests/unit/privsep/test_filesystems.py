@@ -19,8 +19,8 @@ import fixtures
 from oslo_concurrency import processutils
 
 from nova_docker import privsep
-from nova_docker.privsep import blocks
 from nova_docker.privsep import checks
+from nova_docker.privsep import filesystems
 from nova_docker.tests import base
 
 _POINT = ('/var/lib/nova/mounts/4b2c3a6e-0f3d-4a58-9f0e-0d1c2b3a4f5e'
@@ -46,25 +46,10 @@ class GrowTestCase(base.TestCase):
               ('btrfs', 'btrfs', 'filesystem', 'resize', 'max', _POINT))
     def test_the_tool_of_each(self, case: tuple[str, ...]) -> None:
         fstype, *command = case
-        blocks.grow(fstype, '/dev/sdb', _POINT)
+        filesystems.grow(fstype, '/dev/sdb', _POINT)
         self.execute.assert_called_once_with(*command)
 
     def test_one_that_has_none(self) -> None:
-        self.assertRaises(ValueError, blocks.grow, 'gfs2', '/dev/sdb', _POINT)
+        self.assertRaises(ValueError, filesystems.grow, 'gfs2',
+                          '/dev/sdb', _POINT)
         self.execute.assert_not_called()
-
-
-class SamplesTestCase(base.TestCase):
-    def test_a_small_one_is_read_whole(self) -> None:
-        self.assertEqual([(0, 1 << 20)], list(blocks._samples(1 << 20)))
-
-    def test_of_a_large_one_both_ends_and_more(self) -> None:
-        size = 10 << 40
-        found = list(blocks._samples(size))
-        self.assertEqual([(0, 16 << 20), (size - (16 << 20), 16 << 20)],
-                         found[:2])
-        self.assertEqual(514, len(found))
-        self.assertLess(sum(length for _start, length in found), 64 << 20)
-        starts = [start for start, _length in found[2:]]
-        self.assertLess(max(b - a for a, b in zip(
-            starts, starts[1:], strict=False)), size // 500)
