@@ -65,6 +65,32 @@ def halted(service: str) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+@contextlib.contextmanager
+def halted_daemon(service: str, context: str) -> Iterator[None]:
+    """Let a service's privileged daemon do nothing meanwhile.
+
+    It outlives the service, and goes on in the end.
+
+    :param context: the name of its privsep context
+    """
+    [pid] = _daemons(_pid(service), context)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _daemons(service: int, context: str) -> Iterator[int]:
+    """Yield the daemons in a service's session that have a context."""
+    for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+        # Any of them may end meanwhile.
+        with contextlib.suppress(OSError):
+            if (context.encode() in path.read_bytes().split(b'\0')
+                    and os.getsid(int(path.parent.name)) == service):
+                yield int(path.parent.name)
+
+
 def _is_gone(pid: int) -> bool:
     try:
         stat = pathlib.Path(f'/proc/{pid}/stat').read_text()

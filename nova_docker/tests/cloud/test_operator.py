@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import ClassVar
 
 from nova_docker import names
@@ -128,6 +129,39 @@ class ComputeTestCase(OperatorTestCase):
         self._revive()
         slow.wait_for('SHUTOFF')
         self.make.delete(doomed)
+        self._assert_all_work()
+
+    def test_killed_while_it_attaches(self) -> None:
+        """What is connected is let go of, and its data is there."""
+        volume, half = self.make.volume(), self.make.server()
+        self.running.attach(volume)
+        self.guest.run('echo precious > /volumes/vdb/data')
+        self.running.detach(volume)
+        record = (clouds.home() / 'data/nova-compute/connections' / half.id
+                  / f'{volume.id}.json')
+
+        def is_connected() -> bool:
+            try:
+                return bool(json.loads(record.read_text())['found'])
+            except FileNotFoundError:
+                return False
+
+        # It can neither look at the volume nor mount it, and waits.
+        with services.halted_daemon('nova-compute',
+                                    'nova_docker.privsep.mount_pctxt'):
+            half.attach(volume, wait='')
+            clouds.wait_until(is_connected, 'it has begun')
+            self._kill('nova-compute')
+        self._revive()
+        clouds.wait_until(lambda: not record.parent.exists(),
+                          'nothing of it is left')
+        # Nova does not take back what it had begun. With its server it ends.
+        self.make.delete(half)
+        volume.wait_for('available')
+        volume.wait_until_disconnected()
+        self.running.attach(volume)
+        self.assertEqual('precious', self.guest.run('cat /volumes/vdb/data'))
+        self.running.detach(volume)
         self._assert_all_work()
 
     def test_a_server_that_ended_meanwhile(self) -> None:
