@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from typing import ClassVar
 
@@ -30,6 +31,8 @@ from nova_docker.tests.cloud import volumes
 #: Writes some data, which is on the volume when it ends.
 _WRITE = 'dd if=/dev/urandom of={0}/data bs=1M count=20 2>/dev/null; sync'
 _DIGEST = 'sha256sum < {0}/data'
+#: The pools of storage of a dockenstack.
+_POOLS = {'files', 'more-files'}
 _GIB = 1 << 20  # in the KiB of df
 #: Seconds; it takes a tenth of one unless the machine is very busy.
 _AT_ONCE = 30
@@ -134,15 +137,26 @@ class AttachTestCase(base.ServerTestCase):
         self.server.detach(volume)
 
     def test_another_type_moves_it(self) -> None:
-        """To other storage, with its data, under a running server."""
         here, there = (self.make.volume_type({'pool_name': pool})
-                       for pool in ('files', 'more-files'))
+                       for pool in sorted(_POOLS))
         volume = self.make.volume(volume_type=here)
+        self._assert_moves(volume, lambda: volume.retype(there))
+
+    def test_an_operator_migrates_it(self) -> None:
+        volume = self.make.volume()
+        backend, pool = volume.host().split('#')
+        [other] = _POOLS - {pool}
+        self._assert_moves(
+            volume, lambda: volume.migrate(f'{backend}#{other}'))
+
+    def _assert_moves(self, volume: volumes.Volume,
+                      move: Callable[[], None]) -> None:
+        """Move it to other storage, with its data, under a running server."""
         self.server.attach(volume)
         self.guest.run(_WRITE.format('/volumes/vdb'))
         digest = self.guest.run(_DIGEST.format('/volumes/vdb'))
         before = set(volume.traces())
-        volume.retype(there)
+        move()
         self.assertEqual(digest,
                          self.guest.run(_DIGEST.format('/volumes/vdb')))
         self.guest.run('echo new > /volumes/vdb/new; sync')

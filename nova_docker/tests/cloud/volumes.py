@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import hashlib
 import pathlib
 from typing import Any
@@ -67,18 +68,32 @@ class Volume:
 
     def retype(self, name: str) -> None:
         """Have an operator give it another type, which moves it."""
-        storage = clouds.connection('admin').block_storage
-        storage.retype_volume(self.id, name, migration_policy='on-demand')
+        clouds.connection('admin').block_storage.retype_volume(
+            self.id, name, migration_policy='on-demand')
+        self._wait_until_moved(lambda shown: shown.volume_type == name)
 
+    def host(self) -> str:
+        """Return the pool of storage that it is in, by Cinder's name."""
+        return str(self._as_operator().host)
+
+    def migrate(self, host: str) -> None:
+        """Have an operator move it to another pool."""
+        clouds.connection('admin').block_storage.migrate_volume(
+            self.id, host=host)
+        self._wait_until_moved(lambda shown: shown.host == host)
+
+    def _as_operator(self) -> Any:
+        return clouds.connection('admin').block_storage.get_volume(self.id)
+
+    def _wait_until_moved(self, arrived: Callable[[Any], bool]) -> None:
         def has_moved() -> bool:
-            shown = storage.get_volume(self.id)
+            shown = self._as_operator()
             if shown.migration_status == 'error':
                 raise AssertionError(f'volume {self.id} was not moved')
             return bool(shown.migration_status == 'success'
-                        and shown.volume_type == name
-                        and shown.status == 'in-use')
+                        and shown.status == 'in-use' and arrived(shown))
         clouds.wait_until(has_moved, f'volume {self.id} has moved')
-        self._names.append(storage.get_volume(self.id).migration_id)
+        self._names.append(self._as_operator().migration_id)
 
     def digest(self) -> str:
         """Return a hash of all its bytes, of which most are zeros."""

@@ -15,13 +15,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
+import pathlib
 import subprocess
 import uuid
 
 from nova.network import model
 
 from nova import exception
+from nova_docker.conf import CONF
 from nova_docker import errors
 from nova_docker import names
 from nova_docker.tests import base as tests
@@ -160,13 +163,16 @@ class AttachmentTestCase(base.VolumesTestCase):
                           instance, 'vdb')
 
     def test_a_file_on_a_share(self) -> None:
-        """As NFS has it: os-brick mounts the share, the volume is a file."""
+        """Of NFS, which os-brick finds mounted, as for another volume."""
         instance, file = self.start(), self.directory / 'volume'
         with file.open('wb') as content:
             content.truncate(64 * base.MIB)
-        connection = {'driver_volume_type': 'local',
+        export = 'storage.example:/volumes'
+        self._mount_at(pathlib.Path(CONF.state_path, 'mnt', hashlib.md5(
+            export.encode(), usedforsecurity=False).hexdigest()))
+        connection = {'driver_volume_type': 'nfs',
                       'serial': str(uuid.uuid4()),
-                      'data': {'device_path': str(file)}}
+                      'data': {'export': export, 'name': 'volume'}}
         self.attachments.attach(self.context, instance, connection, 'vdb')
         self.inside(instance, 'touch', '/volumes/vdb/file')
         self.attachments.detach(instance, connection)
@@ -174,6 +180,12 @@ class AttachmentTestCase(base.VolumesTestCase):
         tests.wait_until(lambda: not base.run('losetup', '-j', file),
                          'its device is gone')
         self.assert_nothing_left(instance)
+
+    def _mount_at(self, share: pathlib.Path) -> None:
+        """Let the test's directory be what is mounted somewhere."""
+        share.mkdir(parents=True)
+        base.run('mount', '--bind', self.directory, share)
+        self.addCleanup(base.run, 'umount', share)
 
     def test_what_cinder_is_told_of_this_host(self) -> None:
         self.flags(my_block_storage_ip='192.0.2.1', host='here')
