@@ -47,6 +47,13 @@ def identify(device: str, uuid: str) -> dict[str, str]:
 
 
 @privsep.mount_pctxt.entrypoint
+def is_blank(device: str) -> bool:
+    """Tell whether there is nothing on a device, as far as it is read."""
+    checks.block_device(device)
+    return blank.is_blank(device)
+
+
+@privsep.mount_pctxt.entrypoint
 def make(device: str, fstype: str, uuid: str) -> bool:
     """Make a file system on a blank device.
 

@@ -28,6 +28,7 @@ from nova import objects
 from nova_docker import errors
 from nova_docker.privsep import filesystems
 from nova_docker.volumes import connector
+from nova_docker.volumes import content
 from nova_docker.volumes import flags
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
@@ -194,11 +195,24 @@ class Attachments:
             record, found=connector.connect(record.connection)))
         path = str(record.path)
         if record.encryption:
-            path = connector.decrypt(context, self._records.link(record),
-                                     path, record.encryption)
+            path = self._decrypted(context, record, path)
         with steps.device(path) as device:
             self._steps.mount(record, device)
         return dataclasses.replace(record, state=records.State.ATTACHED)
+
+    def _decrypted(self, context: Any, record: records.Record, path: str
+                   ) -> str:
+        if connector.is_luks(record.encryption):
+            with steps.device(path) as device:
+                content.check_encrypted(device, steps.use(record))
+        try:
+            return connector.decrypt(context, self._records.link(record),
+                                     path, record.encryption)
+        except (OSError, processutils.ProcessExecutionError) as error:
+            raise errors.UnsuitableVolume(
+                volume=record.volume, reason='it can not be decrypted: '
+                                             f'{errors.output(error)}'
+            ) from error
 
     def _give_up(self, record: records.Record) -> None:
         try:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 import os
 from typing import Any
 
@@ -84,6 +85,14 @@ def extend(connection: Mapping[str, Any]) -> int:
     return int(size or 0)
 
 
+def is_luks(encryption: Mapping[str, Any]) -> bool:
+    """Tell whether an encrypted volume has a header of LUKS.
+
+    Its provider is a format, or one of the classes of former times.
+    """
+    return 'luks' in str(encryption.get('provider')).lower()
+
+
 def decrypt(context: Any, link: str, path: str,
             encryption: Mapping[str, Any]) -> str:
     """Return the device that shows what is in an encrypted one.
@@ -94,7 +103,16 @@ def decrypt(context: Any, link: str, path: str,
     if os.path.lexists(link):
         os.unlink(link)
     os.symlink(path, link)
-    _encryptor(link, encryption).attach_volume(context, **encryption)
+    encryptor = _encryptor(link, encryption)
+    try:
+        encryptor.attach_volume(context, **encryption)
+    except Exception:
+        # Where there is nothing to open it with, there is nothing to close
+        # it with.
+        with contextlib.suppress(Exception):
+            encryptor.detach_volume(**encryption)
+        os.unlink(link)
+        raise
     return os.path.realpath(link)
 
 

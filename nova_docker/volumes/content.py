@@ -80,6 +80,23 @@ def prepare(device: str, use: Use) -> str:
     return fstype
 
 
+def check_encrypted(device: str, use: Use) -> None:
+    """Refuse what os-brick would take for a volume to encrypt anew.
+
+    It makes a header of LUKS over whatever is there.
+
+    :raises UnsuitableVolume: it holds something else, or may not get one
+    """
+    found = filesystems.identify(device, file_system_uuid(use.volume))
+    if found.get('TYPE') == 'crypto_LUKS':
+        return
+    if use.read_only or not filesystems.is_blank(device):
+        raise errors.UnsuitableVolume(
+            volume=use.volume,
+            reason='it is of an encrypted type, but what it holds is not '
+                   'encrypted with LUKS. Nothing was written to it.')
+
+
 def mount_options(fstype: str, use: Use) -> list[str]:
     """Return the options with which a volume is mounted."""
     given = CONF.docker.volume_mount_options

@@ -66,13 +66,12 @@ class Steps:
         :raises UnsuitableVolume: saying what it holds
         """
         self._wait_until_idle(record, device)
-        use = content.Use(
-            record.volume, read_only=record.read_only, shared=record.shared)
-        fstype = content.prepare(device, use)
+        used = use(record)
+        fstype = content.prepare(device, used)
         try:
             self._points.mount(
                 record.instance, propagate.Kind.VOLUMES, record.name, fstype,
-                device, content.mount_options(fstype, use), restricted=False)
+                device, content.mount_options(fstype, used), restricted=False)
         except processutils.ProcessExecutionError as error:
             raise errors.UnsuitableVolume(
                 volume=record.volume,
@@ -209,6 +208,12 @@ class Steps:
 def exclusive(volume: str) -> Any:
     """Let one at a time do something with a volume."""
     return lockutils.lock(f'nova-docker-volume-{volume}')
+
+
+def use(record: records.Record) -> content.Use:
+    """Return how a volume is to be used."""
+    return content.Use(record.volume, read_only=record.read_only,
+                       shared=record.shared)
 
 
 def in_use(record: records.Record, reason: str) -> Exception:

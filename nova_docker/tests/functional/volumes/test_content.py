@@ -19,10 +19,15 @@ import gzip
 import os
 import pathlib
 import struct
+from unittest import mock
 import uuid
 import zlib
 
+from castellan.common.objects import symmetric_key
+from castellan import key_manager
+from castellan.key_manager import key_manager as manager
 import ddt
+import fixtures
 
 from nova import objects
 from nova_docker import errors
@@ -215,6 +220,70 @@ class ForeignTestCase(base.VolumesTestCase):
                                   instance, volume)
         self.assertRegex(str(error), name)
         self.assertIn(volume.id, str(error))
+        self.assertEqual(before, volume.digest())
+        self.assert_nothing_left(instance, volume)
+
+
+class EncryptedTestCase(base.VolumesTestCase):
+    """Volumes of a type with LUKS, through os-brick's own encryptor."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        keys = self.useFixture(fixtures.MockPatchObject(
+            key_manager, 'API', autospec=True)).mock
+        keys.return_value = mock.create_autospec(
+            manager.KeyManager, instance=True)
+        keys.return_value.get.return_value = symmetric_key.SymmetricKey(
+            'AES', 256, bytes(32))
+        tool = self.directory / 'cryptsetup'
+        tool.write_text('#!/bin/sh\n'
+                        f'echo "$1" >> {self.directory}/called\n'
+                        'test "$1" = isLuks && exit\n'
+                        'echo Is the dm_mod kernel module loaded? >&2\n'
+                        'exit 1\n')
+        tool.chmod(0o755)
+        self.useFixture(fixtures.EnvironmentVariable(
+            'PATH', f"{self.directory}:{os.environ['PATH']}"))
+
+    def test_without_dm_crypt(self) -> None:
+        volume = self.make_volume()
+        _luks(volume.file)
+        self.assert_refused(volume, 'can not be decrypted: .*dm_mod')
+        self.assertNotIn('luksFormat', self._called())
+
+    def test_it_holds_something_else(self) -> None:
+        """os-brick would make it a volume that holds nothing."""
+        volume = self.make_volume()
+        base.run('mkfs.ext4', '-q', volume.device)
+        self.assert_refused(volume, 'not encrypted with LUKS')
+        self.assertEqual([], self._called())
+
+    def test_blank_and_read_only(self) -> None:
+        volume = self.make_volume()
+        volume.connection['data']['access_mode'] = 'ro'
+        self.assert_refused(volume, 'not encrypted with LUKS')
+        self.assertEqual([], self._called())
+
+    def test_a_blank_one(self) -> None:
+        """That is os-brick's to make a header on."""
+        self.assert_refused(self.make_volume(), 'can not be decrypted')
+        self.assertIn('luksOpen', self._called())
+
+    def _called(self) -> list[str]:
+        calls = self.directory / 'called'
+        return calls.read_text().split() if calls.exists() else []
+
+    def assert_refused(self, volume: base.Volume, reason: str) -> None:
+        """See that a volume is not attached, and not changed."""
+        instance, before = self.make_instance(), volume.digest()
+        volume.connection['data']['encrypted'] = True
+        error = self.assertRaises(
+            errors.UnsuitableVolume, self.attachments.attach, self.context,
+            instance, volume.connection, '/dev/vdb', {
+                'provider': 'luks', 'control_location': 'front-end',
+                'encryption_key_id': 'key', 'cipher': 'aes-xts-plain64',
+                'key_size': 256})
+        self.assertRegex(str(error), reason)
         self.assertEqual(before, volume.digest())
         self.assert_nothing_left(instance, volume)
 
