@@ -14,14 +14,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 import hashlib
 import os
 import pathlib
 import subprocess
+from typing import Any
+from unittest import mock
 import uuid
 
 from nova.network import model
+from os_brick import exception as brick_exception
 
 from nova import exception
 from nova_docker.conf import CONF
@@ -254,6 +258,31 @@ class StorageGoneTestCase(base.VolumesTestCase):
         self.detach(instance, volume)
         self.assert_nothing_left(instance, volume)
 
+    def test_it_is_forced_only_when_the_storage_does_not_answer(self) -> None:
+        real, instance, volume = (connector.disconnect, self.start(),
+                                  self.make_volume())
+        link = self.directory / 'by-path'
+        link.symlink_to(volume.device)
+        volume.connection['data']['device_path'] = str(link)
+        self.attach(instance, volume)
+
+        def disconnect(connection: Mapping[str, Any],
+                       found: Mapping[str, Any], force: bool = False) -> None:
+            if not force:
+                raise brick_exception.BrickException('not flushed')
+            real(connection, found, force)
+
+        with mock.patch.object(connector, 'disconnect', autospec=True,
+                               side_effect=disconnect):
+            self.assertRaises(brick_exception.BrickException, self.detach,
+                              instance, volume)
+            self.assertEqual([volume.id], [
+                each.volume for each in self.records.of_instance(
+                    instance.uuid)])
+            link.unlink()
+            self.detach(instance, volume)
+        self.assert_nothing_left(instance, volume)
+
     def _room(self) -> int:
         figures = os.statvfs(self.small)
         return figures.f_bavail * figures.f_frsize
@@ -302,6 +331,17 @@ class FixedTestCase(base.VolumesTestCase):
             'image_docker_volume_data': '/srv/db'})
         self.boxes.ensure(instance, [], [])
         self.create_container(instance)
+
+    def test_an_images_proposal_counts_if_there_is_the_volume(self) -> None:
+        instance = self.make_instance(
+            metadata={'docker:command': "/bin/sh -c 'sleep 1000'"},
+            system_metadata={'image_docker_volume_data': '/srv/db'})
+        self.boxes.ensure(instance, [], [])
+        self.attach(instance, self.volume)
+        self.create_container(instance)
+        self.engine.start(names.workload(instance.uuid))
+        self.inside(instance, 'touch', '/srv/db/file')
+        self.inside(instance, 'stat', '/volumes/data/file')
 
 
 class RecoverTestCase(base.VolumesTestCase):
