@@ -25,12 +25,18 @@ from typing import TypeVar
 
 from nova import exception
 from nova import objects
+from nova import utils
 from oslo_concurrency import processutils
 from oslo_log import log as logging
 
 LOG = logging.getLogger(__name__)
 
 T = TypeVar('T')
+
+#: Nova's events did not come in time. Nova 31 has no exception of its own for
+#: that, but one of eventlet's, which it has to import for its threads.
+EVENT_TIMEOUT: type[BaseException] = getattr(
+    exception, 'InstanceEventTimeout', None) or utils.eventlet.Timeout
 
 
 class EngineError(Exception):

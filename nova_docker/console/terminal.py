@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
-import math
 import select
 import socket
 import threading
@@ -26,6 +25,7 @@ from oslo_log import log as logging
 
 from nova_docker.console import line
 from nova_docker.console import viewer
+from nova_docker.console import waiting
 from nova_docker.engine import client
 from nova_docker import names
 
@@ -84,7 +84,8 @@ class Terminal:
         try:
             self._listener.setblocking(False)
             while not self._is_closing:
-                self._handle(self._poll())
+                self._handle(waiting.ready(
+                    dict(self._interests()), self._timeout()))
                 self._care()
         except Exception:
             LOG.exception('The serial console failed.',
@@ -98,13 +99,6 @@ class Terminal:
         for one in self._viewers:
             one.close()
         self._line.close()
-
-    def _poll(self) -> dict[int, int]:
-        """Wait; return what is ready by file descriptor."""
-        poll = select.poll()
-        for descriptor, events in self._interests():
-            poll.register(descriptor, events)
-        return dict(poll.poll(self._timeout()))
 
     def _interests(self) -> Iterator[tuple[int, int]]:
         yield self._woken.fileno(), select.POLLIN
@@ -122,14 +116,13 @@ class Terminal:
         """Whether every viewer can take more: the workload waits for all."""
         return all(each.deadline is None for each in self._viewers)
 
-    def _timeout(self) -> int | None:
-        """Return the milliseconds until something is due."""
+    def _timeout(self) -> float | None:
+        """Return the seconds until something is due."""
         due = [each.deadline for each in self._viewers]
         if self._viewers:
             due.append(self._line.due)
         first = min((each for each in due if each is not None), default=None)
-        return (None if first is None else
-                max(0, math.ceil((first - time.monotonic()) * 1000)))
+        return None if first is None else max(0, first - time.monotonic())
 
     def _handle(self, ready: dict[int, int]) -> None:
         # Before others can be accepted, which may get a number again.

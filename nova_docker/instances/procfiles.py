@@ -34,6 +34,9 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds until it is done again: a workload may have been about to start.
 AGAIN = 5
+#: Seconds after which it looks by itself: no thread of eventlet's, which
+#: nova-compute has before Nova 34, hears of a mount.
+LOOK = 60
 _MOUNTS = '/proc/self/mountinfo'
 _RUNNING = (power_state.RUNNING, power_state.PAUSED)
 
@@ -42,7 +45,7 @@ class ProcFiles:
     """Watches LXCFS, and gives running workloads the files of a new one.
 
     What a dead LXCFS has left over a file of /proc answers with an error for
-    ever. The kernel tells when a file system is mounted, so nothing is asked
+    ever. The kernel tells when a file system is mounted, so little is asked
     for in between.
 
     :param engine: knows the workloads' processes
@@ -72,17 +75,15 @@ class ProcFiles:
     def _follow(self) -> None:
         known, rounds = None, 0
         with open(_MOUNTS, 'rb') as mounts:
-            wake = select.poll()
-            wake.register(self._stopping, select.POLLIN)
-            wake.register(mounts, select.POLLPRI)
             while True:
                 device = _device()
                 if device != known:
                     known, rounds = device, 0 if device is None else 2
                 if rounds and self._renew_all():
                     rounds -= 1
-                ready = wake.poll(AGAIN * 1000 if rounds else None)
-                if any(number == self._stopping for number, _what in ready):
+                stopping, _written, _mounted = select.select(
+                    [self._stopping], [], [mounts], AGAIN if rounds else LOOK)
+                if stopping:
                     return
 
     def _renew_all(self) -> bool:

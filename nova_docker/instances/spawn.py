@@ -125,13 +125,13 @@ class Spawn:
             if power_on and timeout and port.get('active', True) is False]
         try:
             with self._events.wait_for_instance_event(
-                    instance, expected, timeout=timeout,
+                    instance, expected, timeout,
                     error_callback=_plugging_failed):
                 yield
                 wait = timeutils.StopWatch().start()
             LOG.info('Took %0.2f seconds to wait for Neutron.',
                      wait.elapsed(), instance=instance)
-        except exception.InstanceEventTimeout as error:
+        except errors.EVENT_TIMEOUT as error:
             LOG.warning('Neutron did not wire the ports in %d s.', timeout,
                         instance=instance)
             if CONF.vif_plugging_is_fatal:

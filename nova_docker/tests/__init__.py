@@ -21,7 +21,7 @@ def _use_native_threads() -> None:
     Nova's own test packages ask for this variable too. Nova before 33 reads
     it when the module is imported, and has nothing to call.
     """
-    os.environ['OS_NOVA_DISABLE_EVENTLET_PATCHING'] = 'true'
+    os.environ.setdefault('OS_NOVA_DISABLE_EVENTLET_PATCHING', 'true')
     from nova import monkey_patch
     getattr(monkey_patch, 'patch', lambda: None)()
 
