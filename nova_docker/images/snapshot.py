@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Generator
-from collections.abc import Iterator
+from concurrent import futures
 import contextlib
+import functools
+from typing import Any
 from typing import Final
 
 from nova.compute import task_states
@@ -30,38 +32,14 @@ from oslo_log import log as logging
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.images import flattened
-from nova_docker.images import readahead
+from nova_docker.images import room
+from nova_docker.images import upload
 from nova_docker import names
 
 LOG = logging.getLogger(__name__)
 
-#: Bytes that an upload may hand to HTTP in one chunk. Glance under uWSGI, as
-#: most clouds run it, answers 500 to a chunk that is larger than its buffer.
-_CHUNK: Final = 64 * 1024
 #: The role of what is made on the way: it is no workload, and found again.
 _ROLE: Final = 'snapshot'
-
-
-class _Upload:
-    """An archive as the file that Glance's client reads from."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = memoryview(b'')
-        #: Bytes handed out so far.
-        self.size = 0
-
-    def read(self, size: int = _CHUNK) -> bytes:
-        """Return up to ``size`` bytes, but no more than HTTP should get."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b''
-            self._rest = memoryview(piece)
-        size = min(size, _CHUNK)
-        chunk, self._rest = bytes(self._rest[:size]), self._rest[size:]
-        self.size += len(chunk)
-        return chunk
 
 
 class Snapshot:
@@ -114,15 +92,18 @@ class Snapshot:
         reference = names.snapshot_reference(image_id)
         with contextlib.ExitStack() as undo:
             undo.callback(self._discard, self._engine.remove_image, reference)
-            self._commit(instance, reference)
+            size = self._commit(instance, reference)
             committed()
             # It never runs: only a container's file system can be read.
             still = self._engine.create(f'nova-snapshot-{image_id}', {
                 'Image': reference, 'Cmd': ['none'],
                 'HostConfig': {'NetworkMode': 'none'}})
             undo.callback(self._discard, self._engine.remove, still)
-            self._upload(context, instance, image_id, flattened.archive(
-                self._engine, still, self._engine.image(reference)))
+            _fill(
+                upload.Upload(self._image_api, context, image_id,
+                              _metadata(instance)),
+                functools.partial(flattened.archive, self._engine, still,
+                                  self._engine.image(reference)), size)
 
     def discard_leftovers(self) -> None:
         """Remove what a nova-compute that was killed left in the engine."""
@@ -133,37 +114,23 @@ class Snapshot:
             for reference in image['RepoTags']:
                 self._discard(self._engine.remove_image, reference)
 
-    def _commit(self, instance: objects.Instance, reference: str) -> None:
-        try:
-            self._engine.commit(
-                names.workload(instance.uuid), reference, pause=True,
-                changes=(f'LABEL {names.ROLE}={_ROLE}',))
-        except errors.EngineNotFound as error:
-            raise exception.InstanceNotRunning(
-                instance_id=instance.uuid) from error
+    def _commit(self, instance: objects.Instance,
+                reference: str) -> int | None:
+        """Commit a workload; return the room that its files need, if known.
 
-    def _upload(self, context: nova_context.RequestContext,
-                instance: objects.Instance, image_id: str,
-                archive: Generator[bytes, None, None]) -> None:
-        metadata = {
-            'container_format': 'docker',
-            'disk_format': 'raw',
-            'properties': {
-                'image_location': 'snapshot',
-                'image_state': 'available',
-                'owner_id': instance.project_id,
-            },
-        }
-        # The engine reads the files while Glance hashes what came before.
-        with contextlib.closing(readahead.ahead(archive)) as pieces:
-            upload = _Upload(pieces)
-            image = self._image_api.update(context, image_id, metadata,
-                                           data=upload)
-        if image['size'] != upload.size:
-            # Nova tries a failed upload again, and could only send the rest.
-            raise exception.ImageUnacceptable(
-                image_id=image_id, reason='Glance has '
-                f"{image['size']} of the snapshot's {upload.size} bytes")
+        That is found out meanwhile, so that nobody waits for it.
+        """
+        workload = names.workload(instance.uuid)
+        with futures.ThreadPoolExecutor(1, 'room') as beside:
+            found = beside.submit(room.needed, self._engine, workload)
+            try:
+                self._engine.commit(
+                    workload, reference, pause=True,
+                    changes=(f'LABEL {names.ROLE}={_ROLE}',))
+            except errors.EngineNotFound as error:
+                raise exception.InstanceNotRunning(
+                    instance_id=instance.uuid) from error
+            return found.result()
 
     @staticmethod
     def _discard(remove: Callable[[str], None], name: str) -> None:
@@ -172,3 +139,29 @@ class Snapshot:
         except errors.EngineError as error:
             LOG.warning('%s is left behind in the engine: %s', name,
                         error.message)
+
+
+def _fill(image: upload.Upload,
+          archive: Callable[[int | None], Generator[bytes, None, None]],
+          size: int | None) -> None:
+    """Upload an archive of an expected size, else of any."""
+    try:
+        image.send(archive(size))
+    except flattened.Misjudged:
+        if size is None:
+            raise
+        LOG.info('The snapshot is uploaded again, since its size is not what '
+                 'was expected.')
+        image.send(archive(None))
+
+
+def _metadata(instance: objects.Instance) -> dict[str, Any]:
+    return {
+        'container_format': 'docker',
+        'disk_format': 'raw',
+        'properties': {
+            'image_location': 'snapshot',
+            'image_state': 'available',
+            'owner_id': instance.project_id,
+        },
+    }

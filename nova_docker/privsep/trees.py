@@ -1,0 +1,164 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How large a running container's root file system is as a tar archive."""
+
+from collections.abc import Generator
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+import struct
+
+from nova_docker import privsep
+from nova_docker.privsep import checks
+from nova_docker.privsep import namespaces
+
+#: Files that are looked at. More take longer than the answer is worth.
+MAX_FILES = 500_000
+# Each level holds a descriptor open.
+_MAX_DEPTH = 64
+
+_BLOCK = 512
+#: The end mark.
+_END = 2 * _BLOCK
+# What the fields of a plain header hold; beyond, an extended one precedes it.
+_MAX_NAME, _MAX_PREFIX = 100, 155
+_MAX_ID, _MAX_SIZE = 8 ** 7 - 1, 8 ** 11 - 1
+#: Bytes of an extended header's records beside the names.
+_RECORDS = 256
+
+# It has one number on every machine.
+_OPENAT2 = 437
+_RESOLVE_NO_XDEV, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS = 1, 2, 4
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@privsep.mount_pctxt.entrypoint
+def archived(pid: int) -> int | None:
+    """Return the bytes that an archive of a container's root would have.
+
+    Nothing is read but names and figures, no link is followed, and nothing
+    that is mounted below the root is touched: what a dead server exports
+    would not answer. It goes on while files change, so it is an estimate.
+
+    :param pid: a process of the container
+    :returns: None if there is too much to look at
+    :raises ValueError: the process is no container's
+    :raises OSError: it has ended, or a directory is too deep
+    """
+    checks.process(pid)
+    with namespaces.of_process(pid, namespaces.MOUNT):
+        root = os.open(f'/proc/{pid}/root', os.O_RDONLY | os.O_DIRECTORY)
+    return _size(root)
+
+
+def _size(root: int) -> int | None:
+    seen: set[tuple[int, int]] = set()
+    total, files = _END, 0
+    with contextlib.closing(_entries(root, '', 0)) as entries:
+        for path, found in entries:
+            files += 1
+            if files > MAX_FILES:
+                return None
+            total += member(path, found, _is_again(found, seen))
+    return total
+
+
+def _entries(directory: int, path: str, depth: int
+             ) -> Generator[tuple[str, os.stat_result], None, None]:
+    """Yield path and figures of all that is below; close the descriptor."""
+    below = []
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    # A look at it would be one at what is mounted there.
+                    below.append(entry.name)
+                else:
+                    with contextlib.suppress(FileNotFoundError):
+                        yield (path + entry.name,
+                               entry.stat(follow_symlinks=False))
+        for name in below:
+            child = _below(directory, name)
+            # What lies under a mount is not seen, but is as any directory.
+            yield f'{path}{name}/', os.fstat(
+                directory if child is None else child)
+            if child is None:
+                continue
+            if depth == _MAX_DEPTH:
+                os.close(child)
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            yield from _entries(child, f'{path}{name}/', depth + 1)
+    finally:
+        os.close(directory)
+
+
+def _below(directory: int, name: str) -> int | None:
+    """Open a directory; None if it is gone, or something is mounted on it."""
+    how = struct.pack('QQQ', _DIRECTORY, 0, _RESOLVE_NO_XDEV
+                      | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS)
+    child: int = _libc.syscall(_OPENAT2, directory, os.fsencode(name), how,
+                               len(how))
+    if child >= 0:
+        return child
+    code = ctypes.get_errno()
+    if code in (errno.EXDEV, errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        return None
+    raise OSError(code, os.strerror(code))
+
+
+def _is_again(found: os.stat_result, seen: set[tuple[int, int]]) -> bool:
+    """Tell if it is a further name of a file that was seen."""
+    if found.st_nlink < 2 or stat.S_ISDIR(found.st_mode):
+        return False
+    key = found.st_dev, found.st_ino
+    if key in seen:
+        return True
+    seen.add(key)
+    return False
+
+
+def member(path: str, found: os.stat_result, again: bool) -> int:
+    """Return the bytes of one file in an archive, or a little more.
+
+    :param path: from the root
+    :param found: as lstat has it
+    :param again: it is a hard link to an earlier one
+    """
+    name = os.fsencode(path)
+    size = found.st_size if stat.S_ISREG(found.st_mode) and not again else 0
+    total = _BLOCK + _rounded(size)
+    link = found.st_size if stat.S_ISLNK(found.st_mode) else 0
+    if (again or _is_long(name) or link > _MAX_NAME or size > _MAX_SIZE
+            or max(found.st_uid, found.st_gid) > _MAX_ID
+            or found.st_mtime < 0):
+        # Of a hard link the earlier name is not known here; as long, say.
+        total += _BLOCK + _rounded(_RECORDS + 2 * len(name) + link)
+    return total
+
+
+def _is_long(name: bytes) -> bool:
+    """Tell if a name fits into no header, not even when it is split."""
+    if not name.isascii():
+        return True
+    if len(name) <= _MAX_NAME:
+        return False
+    slash = name[:_MAX_PREFIX + 1].rfind(b'/', 0, len(name) - 1)
+    return slash <= 0 or len(name) - slash - 1 > _MAX_NAME
+
+
+def _rounded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
