@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
+import contextlib
 import hashlib
 import json
 from typing import Any
@@ -33,6 +34,7 @@ _CONFIG: Final = 'config.json'
 #: memory at once, and a workload that writes meanwhile can cause any number.
 _MOST_ZEROS: Final = 32 * 1024 ** 2
 _PIECE: Final = 1024 ** 2
+_CHANGED: Final = 'the snapshot changed while it was read'
 #: What a server boots with. The rest of a configuration is of one host, or is
 #: about how the image was built.
 _KEPT: Final = ('Cmd', 'Entrypoint', 'Env', 'ExposedPorts', 'Healthcheck',
@@ -41,9 +43,6 @@ _KEPT: Final = ('Cmd', 'Entrypoint', 'Env', 'ExposedPorts', 'Healthcheck',
 
 class Misjudged(errors.EngineError):
     """The room for the file system was too little, or far too much."""
-
-    def __init__(self) -> None:
-        super().__init__('the snapshot changed while it was read')
 
 
 def archive(engine: client.Engine, container: str, image: dict[str, Any],
@@ -63,10 +62,11 @@ def archive(engine: client.Engine, container: str, image: dict[str, Any],
     size = _measured(engine, container) if room is None else room
     digest = hashlib.sha256()
     yield tarstream.encode(_LAYER, size)
-    for piece in _layer(engine.export(container), size,
-                        0 if room is None else _MOST_ZEROS):
-        digest.update(piece)
-        yield piece
+    # An engine that is not told to stop would hold what is to be removed.
+    with contextlib.closing(engine.export(container)) as tree:
+        for piece in _layer(tree, size, 0 if room is None else _MOST_ZEROS):
+            digest.update(piece)
+            yield piece
     yield tarstream.padding(size)
     yield tarstream.member(_CONFIG, _config(image, digest.hexdigest()))
     yield tarstream.member('manifest.json', json.dumps([
@@ -83,10 +83,10 @@ def _layer(tree: Iterable[bytes], size: int, most: int) -> Iterator[bytes]:
     for piece in tree:
         size -= len(piece)
         if size < 0:
-            raise Misjudged
+            raise Misjudged(_CHANGED)
         yield piece
     if size > most:
-        raise Misjudged
+        raise Misjudged(_CHANGED)
     while size:
         yield bytes(min(size, _PIECE))
         size -= min(size, _PIECE)

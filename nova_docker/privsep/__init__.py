@@ -64,8 +64,9 @@ proc_pctxt = priv_context.PrivContext(
 cfg.CONF.set_default(
     'thread_pool_size', 8, group='docker_network_privileged')
 
-# SYS_ADMIN mounts, DAC_READ_SEARCH looks into what is nova-compute's alone.
-# SYS_PTRACE tells who keeps a volume busy. Programs that are started here, as
+# SYS_ADMIN mounts, DAC_READ_SEARCH looks into what is nova-compute's alone,
+# as are a container's files, of which an archive's size is told. SYS_PTRACE
+# finds those, and who keeps a volume busy. Programs that are started here, as
 # mkfs and resize2fs, are root's, with all that root may do.
 mount_pctxt = priv_context.PrivContext(
     'nova_docker.privsep',

@@ -40,9 +40,19 @@ _RECORDS = 256
 
 # It has one number on every machine.
 _OPENAT2 = 437
-_RESOLVE_NO_XDEV, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS = 1, 2, 4
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Into no mount, and along no link of any kind.
+_RESOLVE = 1 | 2 | 4
 
+
+def _how(flags: int) -> bytes:
+    return struct.pack('QQQ', flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0,
+                       _RESOLVE)
+
+
+#: Into a directory, to list it.
+_DIRECTORY = _how(os.O_RDONLY | os.O_DIRECTORY)
+#: To look at, not to read: nothing is opened, be it a pipe or a device.
+_FILE = _how(os.O_PATH)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -60,8 +70,11 @@ def archived(pid: int) -> int | None:
     :raises OSError: it has ended, or a directory is too deep
     """
     checks.process(pid)
+    path = f'/proc/{pid}/root'
     with namespaces.of_process(pid, namespaces.MOUNT):
-        root = os.open(f'/proc/{pid}/root', os.O_RDONLY | os.O_DIRECTORY)
+        if os.readlink(path) != '/':
+            raise ValueError(f'process {pid} has changed its root')
+        root = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     return _size(root)
 
 
@@ -85,17 +98,12 @@ def _entries(directory: int, path: str, depth: int
         with os.scandir(directory) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    # A look at it would be one at what is mounted there.
                     below.append(entry.name)
                 else:
-                    with contextlib.suppress(FileNotFoundError):
-                        yield (path + entry.name,
-                               entry.stat(follow_symlinks=False))
+                    yield path + entry.name, _figures(directory, entry.name)
         for name in below:
-            child = _below(directory, name)
-            # What lies under a mount is not seen, but is as any directory.
-            yield f'{path}{name}/', os.fstat(
-                directory if child is None else child)
+            yield f'{path}{name}/', _figures(directory, name)
+            child = _opened(directory, name, _DIRECTORY)
             if child is None:
                 continue
             if depth == _MAX_DEPTH:
@@ -106,14 +114,23 @@ def _entries(directory: int, path: str, depth: int
         os.close(directory)
 
 
-def _below(directory: int, name: str) -> int | None:
-    """Open a directory; None if it is gone, or something is mounted on it."""
-    how = struct.pack('QQQ', _DIRECTORY, 0, _RESOLVE_NO_XDEV
-                      | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS)
-    child: int = _libc.syscall(_OPENAT2, directory, os.fsencode(name), how,
-                               len(how))
-    if child >= 0:
-        return child
+def _figures(directory: int, name: str) -> os.stat_result:
+    file = _opened(directory, name, _FILE)
+    if file is None:
+        # What lies under a mount is not seen, and takes a header at least.
+        return os.fstat(directory)
+    try:
+        return os.fstat(file)
+    finally:
+        os.close(file)
+
+
+def _opened(directory: int, name: str, how: bytes) -> int | None:
+    """Open a file; None if it is gone, or something is mounted on it."""
+    file: int = _libc.syscall(_OPENAT2, directory, os.fsencode(name), how,
+                              len(how))
+    if file >= 0:
+        return file
     code = ctypes.get_errno()
     if code in (errno.EXDEV, errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
         return None
@@ -145,8 +162,8 @@ def member(path: str, found: os.stat_result, again: bool) -> int:
     if (again or _is_long(name) or link > _MAX_NAME or size > _MAX_SIZE
             or max(found.st_uid, found.st_gid) > _MAX_ID
             or found.st_mtime < 0):
-        # Of a hard link the earlier name is not known here; as long, say.
-        total += _BLOCK + _rounded(_RECORDS + 2 * len(name) + link)
+        # A hard link has the earlier name, too; it is as long, say.
+        total += _BLOCK + _rounded(_RECORDS + len(name) * (1 + again) + link)
     return total
 
 

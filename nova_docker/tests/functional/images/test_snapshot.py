@@ -21,17 +21,26 @@ from typing import Any
 from unittest import mock
 import uuid
 
+import fixtures
 from nova import context
 from nova import exception
 from nova.image import glance as nova_glance
 from nova import objects
 
+from nova_docker.images import room
 from nova_docker.images import snapshot
 from nova_docker.instances import query
 from nova_docker import names
+from nova_docker import privsep
+from nova_docker.privsep import trees
 from nova_docker.tests import base as tests_base
 from nova_docker.tests.functional import base as functional
 from nova_docker.tests.functional.images import base
+from nova_docker.tests.functional import privileged
+
+
+#: Of a file: it may listen on ports below 1024, whoever runs it.
+_CAPABILITY = '\x01\0\0\x02\0\x04' + '\0' * 14
 
 
 class SnapshotTest(base.ImageTestCase):
@@ -41,12 +50,28 @@ class SnapshotTest(base.ImageTestCase):
         self.uploaded = bytearray()
         self.image_api = mock.create_autospec(nova_glance.API, instance=True)
         self.image_api.update.side_effect = self._update
+        self.image_api.get.side_effect = self._get
+        self.status = 'queued'
+        # It is the engine's own, and counts.
+        self.exports = self.useFixture(fixtures.MockPatchObject(
+            self.engine, 'export', autospec=True,
+            side_effect=self.engine.export)).mock
 
     def _update(self, context: context.RequestContext, image_id: str,
                 metadata: dict[str, Any], data: Any) -> dict[str, Any]:
-        while piece := data.read(2 ** 20):
-            self.uploaded += piece
+        self.status = 'saving'
+        try:
+            while piece := data.read(2 ** 20):
+                self.uploaded += piece
+        except BaseException:
+            self.uploaded.clear()
+            self.status = 'queued'
+            raise
         return {'size': len(self.uploaded)}
+
+    def _get(self, context: context.RequestContext,
+             image_id: str) -> dict[str, Any]:
+        return {'status': self.status}
 
     def start(self, script: str = 'exec sleep 1000') -> objects.Instance:
         """Return a server that has written to its root disk."""
@@ -59,11 +84,14 @@ class SnapshotTest(base.ImageTestCase):
     def snapshot(self, server: objects.Instance) -> bytes:
         """Return what Glance gets; the engine has it no more."""
         before = self.holdings()
+        self.upload(server)
+        self.assertEqual(before, self.holdings())
+        return bytes(self.uploaded)
+
+    def upload(self, server: objects.Instance) -> None:
         snapshot.Snapshot(self.engine, self.image_api)(
             context.get_admin_context(), server, str(uuid.uuid4()),
             mock.create_autospec(_update_task_state))
-        self.assertEqual(before, self.holdings())
-        return bytes(self.uploaded)
 
     def assert_boots(self, content: bytes) -> None:
         self.assertEqual('this is the image\nwritten', self.output(
@@ -73,6 +101,7 @@ class SnapshotTest(base.ImageTestCase):
         server = self.start()
         pid = self.state(server)['Pid']
         self.assert_boots(self.snapshot(server))
+        self.exports.assert_called_once()
         self.assertEqual('running', self.state(server)['Status'])
         self.assertEqual(pid, self.state(server)['Pid'])
 
@@ -81,12 +110,103 @@ class SnapshotTest(base.ImageTestCase):
         self.wait_for_end(server)
         self.assert_boots(self.snapshot(server))
         self.assertEqual('exited', self.state(server)['Status'])
+        # Nothing shows its files but the engine.
+        self.assertEqual(2, self.exports.call_count)
 
     def test_of_a_paused_server(self) -> None:
         server = self.start()
         self.engine.pause(names.workload(server.uuid))
         self.assert_boots(self.snapshot(server))
         self.assertEqual('paused', self.state(server)['Status'])
+
+    def start_odd(self) -> objects.Instance:
+        """Return a server that has every kind of file."""
+        deep = '/'.join(['directory'] * 20)
+        server = self.run_workload(
+            self.make_image(
+                base.MARKER,
+                functional.directory(deep),
+                functional.Entry(f'{deep}/{"n" * 200}', bytes(700)),
+                functional.Entry('\u00fc' * 60, 'not ASCII'),
+                functional.Entry('able', b'x', mode=0o755, pax_headers={
+                    'SCHILY.xattr.security.capability': _CAPABILITY}),
+                functional.directory('closed', mode=0o700, uid=1000),
+                functional.Entry('closed/secret', bytes(5000), mode=0,
+                                 uid=1000),
+                functional.symlink('long', 'l' * 300)),
+            '/bin/sh', '-c',
+            'busybox ln /etc/marker /hard; busybox ln /hard /harder; '
+            'dd if=/dev/null of=/sparse bs=1M seek=20 2>/dev/null; '
+            'busybox mkfifo /pipe; echo written > /root/data; '
+            'echo ready; exec sleep 1000')
+        self.wait_for_log(server, 'ready')
+        return server
+
+    def layer(self, content: bytes) -> bytes:
+        """Return the file system in an archive."""
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            found = tar.extractfile('layer.tar')
+            assert found is not None
+            return found.read()
+
+    def test_the_size_is_known_before(self) -> None:
+        server = self.start_odd()
+        pid = self.state(server)['Pid']
+        size = sum(map(len, self.engine.export(names.workload(server.uuid))))
+        found = trees.archived(pid)
+        assert found is not None
+        # What it does not look at is the one attribute.
+        self.assertGreaterEqual(found, size - 1024)
+        self.assertLess(found, size + 16 * 1024)
+
+    def test_the_daemon_may_do_it(self) -> None:
+        pid = self.state(self.start_odd())['Pid']
+        here = trees.archived(pid)
+        self.useFixture(fixtures.MockPatchObject(
+            privsep.mount_pctxt, 'client_mode', True))
+        privileged.use(type(self), privsep.mount_pctxt,
+                       'docker_mount_privileged')
+        self.assertEqual(here, trees.archived(pid))
+
+    def test_of_every_kind_of_file(self) -> None:
+        content = self.snapshot(self.start_odd())
+        self.exports.assert_called_once()
+        with tarfile.open(fileobj=io.BytesIO(self.layer(content))) as tree:
+            members = {each.name: each for each in tree}
+        self.assertEqual(20 * 2 ** 20, members['sparse'].size)
+        self.assertIn('SCHILY.xattr.security.capability',
+                      members['able'].pax_headers)
+        self.assertEqual(2, sum(
+            members[name].islnk() for name in ('etc/marker', 'hard',
+                                              'harder')))
+        self.assert_boots(content)
+
+    def test_nothing_grows_from_one_to_the_next(self) -> None:
+        content = self.snapshot(self.start_odd())
+        image = self.ensure(content)
+        sizes = [len(content)]
+        for _ in range(2):
+            self.uploaded.clear()
+            server = self.run_workload(image, '/bin/sh', '-c',
+                                       'exec sleep 1000')
+            sizes.append(len(self.snapshot(server)))
+            image = self.ensure(bytes(self.uploaded))
+        self.assertLess(max(sizes) - min(sizes), 16 * 1024)
+        self.assertEqual('written', self.output(image, 'cat /root/data'))
+
+    def test_what_grew_meanwhile_is_there(self) -> None:
+        server = self.start('cat /dev/zero | head -c 4194304 > /root/more; '
+                            'echo more; exec sleep 1000')
+        self.wait_for_log(server, 'more')
+        self.useFixture(fixtures.MockPatchObject(
+            room, 'needed', autospec=True, return_value=3 * 2 ** 20))
+        before = self.holdings()
+        self.upload(server)
+        self.assertEqual(2, self.image_api.update.call_count)
+        # The engine may still be at work on what nobody reads any more.
+        tests_base.wait_until(lambda: self.holdings() == before,
+                              'the engine has what it had before')
+        self.assert_boots(bytes(self.uploaded))
 
     def test_what_was_deleted_is_gone(self) -> None:
         server = self.start('rm /etc/marker; echo removed; exec sleep 1000')

@@ -29,7 +29,9 @@ from nova.image import glance
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.images import archive
+from nova_docker.images import room
 from nova_docker.images import snapshot
+from nova_docker.images import upload
 from nova_docker import names
 from nova_docker.tests import base
 from nova_docker.tests.unit.images import archives
@@ -57,6 +59,10 @@ class SnapshotTest(base.TestCase):
         self.engine.export.side_effect = self._export
         self.image_api = mock.create_autospec(glance.API, instance=True)
         self.image_api.update.side_effect = self._update
+        self.image_api.get.side_effect = self._get
+        self.status = 'queued'
+        self.room = self.useFixture(fixtures.MockPatchObject(
+            room, 'needed', autospec=True, return_value=None)).mock
         self.instance = base.make_instance()
         self.reads: list[bytes] = []
 
@@ -72,8 +78,22 @@ class SnapshotTest(base.TestCase):
                 data: Any) -> dict[str, Any]:
         self.done.append('upload')
         self.metadata = metadata
-        self.reads = list(iter(lambda: data.read(2 ** 20), b''))
+        self.assertEqual('queued', self.status)
+        self.status = 'saving'
+        try:
+            self.reads = list(iter(lambda: data.read(2 ** 20), b''))
+        except BaseException:
+            self.status = 'queued'
+            raise
+        self.status = 'active'
         return {'size': sum(len(each) for each in self.reads)}
+
+    def _get(self, context: Any, image_id: str) -> dict[str, Any]:
+        return {'status': self.status}
+
+    def expect(self, size: int) -> None:
+        """Have the workload's files measured, with this result."""
+        self.room.return_value = size
 
     def snapshot(self) -> None:
         states = ['image_snapshot']
@@ -129,9 +149,67 @@ class SnapshotTest(base.TestCase):
             limit=archives.ROOM)))
 
     def test_a_file_system_that_changes_is_an_error(self) -> None:
-        self.engine.export.side_effect = [[bytes(1024)], [bytes(512)]]
+        self.engine.export.side_effect = [
+            archives.pieces(bytes(1024)), archives.pieces(bytes(512))]
         error = self.assertRaises(errors.EngineError, self.snapshot)
         self.assertIn('changed', error.message)
+
+    def layer(self) -> bytes:
+        """Return the layer that Glance got."""
+        with tarfile.open(fileobj=io.BytesIO(b''.join(self.reads))) as tar:
+            found = tar.extractfile('layer.tar')
+            assert found is not None
+            return found.read()
+
+    def test_is_read_once_if_its_size_is_known(self) -> None:
+        self.expect(len(archives.UPPER))
+        self.snapshot()
+        self.assertEqual(archives.UPPER, self.layer())
+        self.engine.export.assert_called_once()
+
+    def test_is_filled_up_if_it_is_smaller(self) -> None:
+        self.expect(len(archives.UPPER) + 3 * 2 ** 20 + 512)
+        self.snapshot()
+        self.assertEqual(archives.UPPER + bytes(3 * 2 ** 20 + 512),
+                         self.layer())
+        self.engine.export.assert_called_once()
+        self.assertTrue(b''.join(archive.sanitised(
+            self.reads, 'a:b', architectures=['amd64'],
+            limit=archives.ROOM)))
+
+    def test_is_uploaded_again_if_it_is_larger(self) -> None:
+        self.expect(len(archives.UPPER) - 1)
+        self.snapshot()
+        self.assertEqual(2, self.done.count('upload'))
+        self.assertEqual(archives.UPPER, self.layer())
+
+    def test_is_uploaded_again_if_it_is_far_smaller(self) -> None:
+        self.expect(len(archives.UPPER) + 2 ** 30)
+        self.snapshot()
+        self.assertEqual(2, self.done.count('upload'))
+        self.assertEqual(archives.UPPER, self.layer())
+
+    def test_glance_has_to_see_the_end_of_an_upload(self) -> None:
+        self.expect(len(archives.UPPER) - 1)
+        self.useFixture(fixtures.MockPatchObject(upload, '_END', 0))
+        self.image_api.get.side_effect = [{'status': 'saving'}] * 3
+        error = self.assertRaises(exception.ImageUnacceptable, self.snapshot)
+        self.assertIn('ended in the middle', str(error))
+        self.assertEqual(['upload', 'remove still', 'remove'], self.done[-3:])
+
+    def test_an_upload_ends_once_glance_has_begun(self) -> None:
+        self.expect(len(archives.UPPER) - 1)
+        self.useFixture(fixtures.MockPatchObject(upload, '_LOOK', 0))
+        looks = []
+
+        def get(*args: Any) -> dict[str, Any]:
+            looks.append(self.status)
+            # It is at work on the upload, and has not said so.
+            return {'status': self.status if len(looks) > 3 else 'queued'}
+
+        self.image_api.get.side_effect = get
+        self.snapshot()
+        self.assertEqual(['saving'] * 4 + ['queued'], looks)
 
     def test_uploads_in_small_pieces(self) -> None:
         self.snapshot()
