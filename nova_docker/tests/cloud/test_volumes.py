@@ -248,6 +248,12 @@ class LifeTestCase(base.CloudTestCase):
         self.server.revert()
         self._assert_kept()
 
+    def test_resize_and_back(self) -> None:
+        for flavor in ('m1.tiny', 'm1.nano'):
+            self.server.resize(clouds.flavor_id(flavor))
+            self.server.confirm()
+            self._assert_kept()
+
     def test_rebuild(self) -> None:
         self.server.rebuild(clouds.image_id('ssh'))
         self._assert_kept()
