@@ -1,0 +1,226 @@
+#!/bin/bash
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# Have nova-compute run containers: DevStack's plugin of nova-docker.
+#
+# DevStack sources this in each of its phases, with the phase as arguments.
+# stack.sh ends at the first command that fails.
+
+_XTRACE_NOVA_DOCKER=$(set +o | grep xtrace)
+set +o xtrace
+
+# Install
+
+function start_docker {
+    if ! is_service_enabled n-cpu; then
+        return
+    fi
+    # The package came with the others, before the phases.
+    start_service docker
+    add_user_to_group "$STACK_USER" "$DOCKER_GROUP"
+    if [[ "$NOVA_DOCKER_LXCFS" == True ]]; then
+        install_package lxcfs
+        start_service lxcfs
+    fi
+}
+
+# Nova and this repository both have a directory nova/virt. Nova is installed
+# to be edited, so it is found last, and a nova/virt of anyone else hides it.
+# Install from a tree of links that has all but ours, and link that into Nova.
+function install_nova_docker {
+    local tree=$NOVA_DOCKER_DATA/tree
+    local name
+    rm -rf "$tree"
+    mkdir -p "$tree"
+    while read -r name; do
+        ln -s "$NOVA_DOCKER_DIR/$name" "$tree/$name"
+    done < <(ls -A -I nova -I '*.egg-info' "$NOVA_DOCKER_DIR")
+    setup_develop "$tree"
+    ln -sfn "$NOVA_DOCKER_DIR/nova/virt/docker" "$NOVA_DIR/nova/virt/docker"
+}
+
+# Configure
+
+function configure_nova_docker {
+    iniset "$NOVA_CONF" DEFAULT compute_driver docker.DockerDriver
+    if [[ "$NOVA_DOCKER_LXCFS" == True ]]; then
+        iniset "$NOVA_CONF" docker lxcfs required
+    fi
+    # Nova runs its privileged helpers by rootwrap, which has to know ours.
+    sudo install -o root -g root -m 644 \
+        "$NOVA_DOCKER_DIR"/etc/nova/rootwrap.d/docker.filters \
+        "$NOVA_CONF_DIR/rootwrap.d"
+}
+
+# Glance takes container images unless someone said what it takes.
+function configure_nova_docker_images {
+    local formats
+    formats=$(iniget "$GLANCE_API_CONF" image_format container_formats)
+    if [[ -n "$formats" && ",$formats," != *,docker,* ]]; then
+        iniset "$GLANCE_API_CONF" image_format container_formats \
+            "$formats,docker"
+    fi
+}
+
+# Docker drops whatever the host forwards, but for what this chain lets pass:
+# servers with a floating address reach the world through the host.
+function forward_public_network {
+    local change=$1
+    local direction
+    for direction in -i -o; do
+        sudo iptables -D DOCKER-USER "$direction" "$PUBLIC_BRIDGE" \
+            -j ACCEPT 2> /dev/null || true
+        if [[ "$change" == allow ]]; then
+            sudo iptables -I DOCKER-USER "$direction" "$PUBLIC_BRIDGE" \
+                -j ACCEPT
+        fi
+    done
+}
+
+# Images
+
+# What dockenstack knows is known in one place.
+function ask_dockenstack {
+    PYTHONPATH=$NOVA_DOCKER_DIR/contrib/dockenstack/lib \
+        "$PYTHON" "$NOVA_DOCKER_DIR/devstack/facts.py" "$@"
+}
+
+function upload_nova_docker_images {
+    local archive=$NOVA_DOCKER_IMAGE_FILE
+    if [[ -z "$archive" ]]; then
+        if ! is_ubuntu; then
+            die $LINENO "Set NOVA_DOCKER_IMAGE_FILE: an image is made of" \
+                "Debian's or Ubuntu's packages only."
+        fi
+        archive=$NOVA_DOCKER_DATA/ssh.tar
+        ask_dockenstack image ssh "$archive"
+    fi
+    # Tempest would take apart an archive that is not compressed.
+    if [[ "$archive" == *.tar ]]; then
+        zstd --quiet --force "$archive" \
+            -o "$NOVA_DOCKER_DATA/$DEFAULT_IMAGE_FILE_NAME"
+    else
+        DEFAULT_IMAGE_FILE_NAME=$(basename "$archive")
+        cp "$archive" "$NOVA_DOCKER_DATA/"
+    fi
+    # Where DevStack tells Tempest to look.
+    # shellcheck disable=SC2034
+    SCENARIO_IMAGE_DIR=$NOVA_DOCKER_DATA
+    local name
+    # The other is what Tempest rebuilds servers from.
+    for name in "$DEFAULT_IMAGE_NAME" "$DEFAULT_IMAGE_NAME-alt"; do
+        openstack --os-cloud=devstack-admin \
+            --os-region-name="$REGION_NAME" image create "$name" --public \
+            --container-format docker --disk-format raw \
+            --property img_hv_type=docker \
+            --file "$NOVA_DOCKER_DATA/$DEFAULT_IMAGE_FILE_NAME"
+    done
+}
+
+# Test
+
+function configure_nova_docker_tempest {
+    local name value
+    while read -r name value; do
+        iniset "$TEMPEST_CONFIG" compute-feature-enabled "$name" "$value"
+    done < <(ask_dockenstack features)
+    iniset "$TEMPEST_CONFIG" compute hypervisor_type docker
+    iniset "$TEMPEST_CONFIG" scenario img_disk_format raw
+    iniset "$TEMPEST_CONFIG" scenario img_container_format docker
+    # Addresses are there when a container starts; nothing has to ask.
+    iniset "$TEMPEST_CONFIG" scenario dhcp_client ''
+}
+
+# Unstack
+
+function remove_nova_docker_containers {
+    local containers
+    containers=$(sudo docker ps --all --quiet \
+        --filter label=org.openstack.nova.uuid)
+    # Each word is an id.
+    # shellcheck disable=SC2086
+    if [[ -n "$containers" ]]; then
+        sudo docker rm --force --volumes $containers
+    fi
+}
+
+# Volumes of servers are mounted in Nova's state, which is about to be removed.
+function unmount_nova_docker_volumes {
+    findmnt --raw --noheadings --output TARGET \
+        | awk -v top="$NOVA_STATE_PATH/" 'index($0, top) == 1' | sort -r \
+        | xargs --no-run-if-empty -n 1 sudo umount
+}
+
+function stop_nova_docker {
+    if is_service_enabled n-cpu; then
+        # It would take what follows for servers that went down.
+        stop_process n-cpu
+        remove_nova_docker_containers
+        unmount_nova_docker_volumes
+        forward_public_network deny
+    fi
+    rm -f "$NOVA_DIR/nova/virt/docker"
+}
+
+function clean_nova_docker {
+    if is_service_enabled n-cpu; then
+        sudo docker image ls --format '{{.Repository}}:{{.Tag}}' \
+            | grep '^nova-docker/' \
+            | xargs --no-run-if-empty sudo docker image rm
+    fi
+    rm -rf "$NOVA_DOCKER_DATA"
+}
+
+case "$1 $2" in
+    'stack pre-install')
+        echo_summary 'Starting Docker'
+        start_docker
+        ;;
+    'stack install')
+        echo_summary 'Installing nova-docker'
+        install_nova_docker
+        ;;
+    'stack post-config')
+        echo_summary 'Configuring nova-docker'
+        if is_service_enabled nova; then
+            configure_nova_docker
+        fi
+        if is_service_enabled glance; then
+            configure_nova_docker_images
+        fi
+        ;;
+    'stack extra')
+        if is_service_enabled n-cpu; then
+            forward_public_network allow
+        fi
+        if is_service_enabled glance; then
+            echo_summary 'Uploading container images'
+            upload_nova_docker_images
+        fi
+        ;;
+    'stack test-config')
+        if is_service_enabled tempest; then
+            echo_summary 'Configuring Tempest for containers'
+            configure_nova_docker_tempest
+        fi
+        ;;
+    'unstack '*)
+        stop_nova_docker
+        ;;
+    'clean '*)
+        clean_nova_docker
+        ;;
+esac
+
+$_XTRACE_NOVA_DOCKER
