@@ -1,0 +1,94 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""DevStack's plugin says what the driver says, where they say the same."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+from oslo_config import cfg
+from oslotest import base
+
+import nova_docker
+from nova_docker import conf
+from nova_docker import names
+
+_SOURCE = pathlib.Path(nova_docker.__file__).parents[1]
+_DEVSTACK = _SOURCE / 'devstack'
+_LIBRARY = _SOURCE / 'contrib' / 'dockenstack' / 'lib'
+
+
+class DevStackTestCase(base.BaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.plugin = (_DEVSTACK / 'plugin.sh').read_text()
+
+    def _python(self, *command: str) -> list[str]:
+        return subprocess.run(
+            [sys.executable, *command], check=True, stdout=subprocess.PIPE,
+            text=True, env={**os.environ, 'PYTHONPATH': os.fspath(_LIBRARY)}
+        ).stdout.splitlines()
+
+    def test_the_driver_is_where_it_says(self) -> None:
+        named = re.findall(r'compute_driver (\w+)\.(\w+)', self.plugin)
+        self.assertEqual(1, len(named))
+        package, name = named[0]
+        overlay = _SOURCE / 'nova' / 'virt' / package / '__init__.py'
+        self.assertIn(f'import {name}\n', overlay.read_text())
+
+    def test_each_option_of_ours_is_one(self) -> None:
+        options = cfg.ConfigOpts()
+        conf.register_opts(options)
+        set_here = re.findall(r'iniset "\$NOVA_CONF" docker (\S+) (\S+)',
+                              self.plugin)
+        self.assertTrue(set_here)
+        for name, value in set_here:
+            options.set_override(name, value, 'docker')
+
+    def test_each_file_it_takes_is_there(self) -> None:
+        paths = re.findall(r'\$NOVA_DOCKER_DIR"?/([\w./-]+)', self.plugin)
+        self.assertIn('etc/nova/rootwrap.d/docker.filters', paths)
+        for path in paths:
+            self.assertTrue((_SOURCE / path).exists(), path)
+
+    def test_it_removes_what_is_the_drivers(self) -> None:
+        self.assertEqual(
+            [names.UUID], re.findall(r'label=(\S+?)\)', self.plugin))
+        prefix = re.findall(r"grep '\^(\S+)'", self.plugin)
+        self.assertEqual(['nova-docker/'], prefix)
+        for reference in (names.SANDBOX_IMAGE, names.image_reference('1'),
+                          names.disk_reference('1', '2'),
+                          names.snapshot_reference('1')):
+            self.assertTrue(reference.startswith(prefix[0]), reference)
+
+    def test_its_packages_are_those_of_dockenstack(self) -> None:
+        wanted = self._python(
+            '-c', 'from dockenstack.images import recipes\n'
+                  'from dockenstack.openstack import nova\n'
+                  'print(*recipes.PACKAGES, *nova.PACKAGES, sep="\\n")')
+        installed = (_DEVSTACK / 'files' / 'debs' / 'nova-docker').read_text()
+        # The last is essential: every Debian has it.
+        self.assertEqual(
+            set(), {*wanted} - {*installed.split()} - {'mount'})
+
+    def test_tempest_is_told_each_feature_once(self) -> None:
+        told = [line.split() for line in self._python(
+            os.fspath(_DEVSTACK / 'facts.py'), 'features')]
+        self.assertEqual(len(told), len({name for name, _ in told}))
+        self.assertIn(['live_migration', 'False'], told)
+        self.assertIn(['snapshot', 'True'], told)
+        self.assertEqual({'True', 'False'}, {value for _, value in told})
