@@ -26,7 +26,14 @@ function start_docker {
     if ! is_service_enabled n-cpu; then
         return
     fi
-    # The package came with the others, before the phases.
+    # One that is there already may be another's package.
+    if ! type -p dockerd > /dev/null; then
+        if is_ubuntu; then
+            install_package docker.io
+        else
+            install_package docker-ce docker-ce-cli containerd.io
+        fi
+    fi
     start_service docker
     add_user_to_group "$STACK_USER" "$DOCKER_GROUP"
     if [[ "$NOVA_DOCKER_LXCFS" == True ]]; then
