@@ -35,6 +35,13 @@ class Outcome:
     def ok(self) -> bool:
         return not self.failed and self.passed > 0
 
+    def add(self, more: 'Outcome') -> None:
+        """Count what more of the stage came to; it took its time already."""
+        self.passed += more.passed
+        self.failed += more.failed
+        self.skipped += more.skipped
+        self.notes += [each for each in more.notes if each not in self.notes]
+
 
 class Patterns:
     """A file of regular expressions for tests' names, each with its reason.

@@ -33,6 +33,10 @@ _HOOK = re.compile(r'^(?P<name>.+?)\.{3,}.*(?P<result>Passed|Failed|Skipped)$',
                    re.MULTILINE)
 
 
+#: Environments of tox, each with a release of Nova.
+RELEASES = ('nova31', 'nova32', 'nova33', 'nova34')
+
+
 @dataclasses.dataclass
 class Workshop:
     """What the stages share."""
@@ -174,6 +178,32 @@ def conformance(shop: Workshop) -> Outcome:
                               DOCKER_HOST=shop.engine.url)
 
 
+def matrix(shop: Workshop) -> Outcome:
+    """the same beside every release of Nova, by tox (with --all)"""
+    _prepare_host(shop)
+    result = Outcome()
+    with shop.engine.running(shop.env):
+        for release in RELEASES:
+            result.add(_beside(shop, release))
+    return result
+
+
+def _beside(shop: Workshop, release: str) -> Outcome:
+    work = shop.logs / 'tox'
+    shutil.rmtree(work, ignore_errors=True)
+    status = shop.run(
+        'matrix', 'tox', 'run', '--workdir', work, '-e', release, minutes=60,
+        DOCKER_HOST=shop.engine.url, TOX_DISCOVER='/usr/bin/python3')
+    counted = shop.count('matrix', 'stestr', '--repo-url',
+                         os.fspath(work / release / 'tmp'), 'last',
+                         '--subunit')
+    if status and not counted.failed:
+        counted.failed.append(f'tox (exit status {status})')
+    counted.failed = [f'{release}: {each}' for each in counted.failed]
+    shutil.rmtree(work, ignore_errors=True)
+    return counted
+
+
 def cloud(shop: Workshop) -> Outcome:
     """nova_docker/tests/cloud: what users do, on dockenstack"""
     shop.cloud.up()
@@ -208,11 +238,11 @@ def _patterns(name: str) -> outcome.Patterns:
 STAGES: dict[str, Callable[[Workshop], Outcome]] = {
     stage.__name__: stage
     for stage in (lint, unit, functional, conformance, cloud, tempest,
-                  scenario, extras)}
+                  scenario, extras, matrix)}
 
 #: What takes long and finds little that the others don't: it runs if it is
 #: named, or everything is asked for.
-SELDOM = ('scenario', 'extras')
+SELDOM = ('scenario', 'extras', 'matrix')
 
 
 def run(name: str, shop: Workshop) -> Outcome:

@@ -121,7 +121,9 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
                         help='an image of the engine')
     parser.add_argument(
         '--as', metavar='NAME', dest='as_name',
-        help='what Glance calls it (default: the same)')
+        help='what Glance calls it (default: the same with a hyphen for each '
+             'colon, as no client of Glance finds a name with a colon: '
+             'nginx:1.25 is nginx-1.25)')
     parser.add_argument(
         '--file', type=pathlib.Path, metavar='ARCHIVE',
         help='take it from this file, which docker save wrote, or which is '
@@ -130,11 +132,11 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
              'calls it')
     parser.add_argument(
         '--min-disk', type=int, metavar='GIB',
-        help='the root disk that a flavor must have (default: the size of '
-             'the image)')
+        help='GiB of root disk that a flavor must have (default: the size '
+             'of the image, rounded up)')
     parser.add_argument(
         '--min-ram', type=int, metavar='MIB',
-        help='the memory that a flavor must have (default: '
+        help='MiB of memory that a flavor must have (default: '
              f'{transfer.MIN_RAM}, the least that an engine gives)')
     parser.add_argument(
         '--visibility', choices=('private', 'shared', 'community', 'public'),
@@ -148,10 +150,12 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
 def _add_pull(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_pull)
     parser.add_argument('name', metavar='IMAGE',
-                        help='name or id of a Glance image')
+                        help='name or id of a Glance image, or the name that '
+                             'it was pushed by')
     parser.add_argument(
         '--as', metavar='NAME[:TAG]', dest='as_name',
-        help='what the engine calls it (default: the same)')
+        help='what the engine calls it (default: IMAGE if that has a tag, '
+             'else as Glance does)')
 
 
 def _report(quiet: bool, label: str, total: int,
@@ -173,7 +177,8 @@ def _push(arguments: argparse.Namespace, engine: client.Engine,
              for key in ('min_disk', 'min_ram', 'visibility')
              if getattr(arguments, key) is not None}
     image_id, sent = transfer.push(
-        content, service, arguments.as_name or arguments.name,
+        content, service,
+        arguments.as_name or imageservice.findable(arguments.name),
         {**asked, **dict(arguments.properties)}, report)
     if not sent and not arguments.quiet:
         sys.stderr.write(f'{arguments.name}: Glance has it already\n')

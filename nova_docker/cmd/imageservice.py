@@ -62,12 +62,14 @@ class ImageService:
     def find(self, name: str) -> Image:
         """Return the image with an id or a name.
 
+        :param name: also that of the engine image that was pushed
         :raises Unacceptable: if there is none, or more than one
         """
         answer = self._api.get(f'/images/{urllib.parse.quote(name, safe="")}')
         if answer.ok:
             return dict(answer.json())
-        found = list(self._images(name=_literal(name)))
+        found = (list(self._images(name=_literal(name)))
+                 or list(self._images(name=_literal(findable(name)))))
         if len(found) != 1:
             raise limits.Unacceptable(
                 f'Glance has {len(found)} images of that name: give an id'
@@ -180,6 +182,15 @@ class ImageService:
             query = urllib.parse.urlsplit(page['next']).query
             page = _checked(self._api.get(f'/images?{query}')).json()
             yield from page['images']
+
+
+def findable(name: str) -> str:
+    """Return what Glance calls an engine image that is given no other name.
+
+    Glance takes what stands before a colon for an operator when it looks for
+    a name, as ``openstack image show`` has it do: a name may not have one.
+    """
+    return name.replace(':', '-')
 
 
 def _checked(answer: Any) -> Any:

@@ -97,12 +97,14 @@ def pull(engine: client.Engine, service: imageservice.ImageService,
     only its layers and its configuration get through.
 
     :param name: or id, of the Glance image
-    :param reference: what the engine calls it; by default as Glance does
+    :param reference: what the engine calls it; by default what is asked for
+        if that has a tag, else as Glance does
     :returns: what the engine calls it
     :raises Unacceptable: for what no compute host would take
     """
     image = service.find(name)
-    reference = tagged(reference or image['name'] or '')
+    named = name if ':' in name else image['name'] or ''
+    reference = tagged(reference or named)
     if image['status'] != 'active':
         raise limits.Unacceptable(f"its status is {image['status']}")
     arriving = f'nova-docker/pull:{uuid.uuid4()}'

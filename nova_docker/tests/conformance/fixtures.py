@@ -27,7 +27,9 @@ import json
 import os
 import pathlib
 import platform
+import select
 import subprocess
+import sys
 import tarfile
 import tempfile
 from typing import Any
@@ -47,6 +49,7 @@ import os_vif
 from sqlalchemy import exc
 from vif_plug_ovs import privsep as os_vif_privsep
 
+from nova_docker.conf import CONF
 from nova_docker import names
 from nova_docker.network import sandbox
 from nova_docker import privsep
@@ -60,6 +63,12 @@ _made_up_ports = utils.get_test_network_info
 _DETAILS = {model.VIF_DETAILS_OVS_DATAPATH_TYPE: 'netdev'}
 _BUSYBOX = pathlib.Path('/bin/busybox')
 _CLONE_NEWNET = 0x40000000
+#: Threads of eventlet's are all one thread to the kernel: they have no
+#: select.poll, and can't be in a namespace of their own.
+_NATIVE = hasattr(select, 'poll')
+_PRIVILEGED = (privsep.network_pctxt, privsep.proc_pctxt, privsep.mount_pctxt,
+               privsep.storage_pctxt, brick_privsep.default,
+               os_vif_privsep.vif_plug)
 
 
 def engine_url() -> str:
@@ -208,6 +217,8 @@ class Host:
         assert libc.unshare(_CLONE_NEWNET) == 0, os.strerror(
             ctypes.get_errno())
         case.addClassCleanup(libc.setns, machine, _CLONE_NEWNET)
+        if not _NATIVE:
+            _start_daemons(case)
         processes.run('ip', 'link', 'set', 'lo', 'up')
         self.switch = openvswitch.Switch(
             case.enterClassContext(tempfile.TemporaryDirectory()))
@@ -216,6 +227,20 @@ class Host:
         # The bridge of Nova's made-up networks.
         self.switch.vsctl('add-br', 'br0', '--', 'set', 'Bridge', 'br0',
                           'datapath_type=netdev')
+
+
+def _start_daemons(case: type[unittest.TestCase]) -> None:
+    """Have what is privileged done by daemons, as on a host."""
+    helper = pathlib.Path(sys.executable).with_name('privsep-helper')
+    for context in _PRIVILEGED:
+        CONF.set_override(
+            'helper_command',
+            f"env PYTHONPATH={':'.join(sys.path)} {helper}",
+            context.cfg_section)
+        case.addClassCleanup(
+            CONF.clear_override, 'helper_command', context.cfg_section)
+        context.start()
+        case.addClassCleanup(context.stop)
 
 
 class Suite(fixtures.Fixture):
@@ -235,12 +260,11 @@ class Suite(fixtures.Fixture):
                 f'nova.tests.fixtures.{each.__name__}', each))
         self.useFixture(fixtures.MonkeyPatch(
             'nova.tests.unit.utils.get_test_network_info', network_info))
-        for context in (privsep.network_pctxt, privsep.proc_pctxt,
-                        privsep.mount_pctxt, brick_privsep.default,
-                        privsep.storage_pctxt, os_vif_privsep.vif_plug):
-            # This process is root's and does what the daemons would.
-            self.useFixture(fixtures.MockPatchObject(
-                context, 'client_mode', False))
+        if _NATIVE:
+            for context in _PRIVILEGED:
+                # This process is root's and does what the daemons would.
+                self.useFixture(fixtures.MockPatchObject(
+                    context, 'client_mode', False))
         self._flags(url=engine_url(), group='docker')
         state_path = self.useFixture(fixtures.TempDir()).path
         self._flags(state_path=state_path)

@@ -130,14 +130,23 @@ class PushTest(ImageCommandTestCase):
         self.assertEqual([image_id], self.glance.files())
         found = self.shown(image_id)
         self.assertEqual(
-            {'name': name, 'status': 'active', 'container_format': 'docker',
-             'disk_format': 'raw', 'img_hv_type': 'docker', 'min_disk': 1,
+            {'name': name.replace(':', '-'), 'status': 'active',
+             'container_format': 'docker', 'disk_format': 'raw',
+             'img_hv_type': 'docker', 'min_disk': 1,
              'hw_architecture': platform.machine(), 'min_ram': 6,
              'visibility': 'private', 'os_hidden': False},
             {key: found[key] for key in (
                 'name', 'status', 'container_format', 'disk_format',
                 'img_hv_type', 'min_disk', 'hw_architecture', 'min_ram',
                 'visibility', 'os_hidden')})
+
+    def test_the_name_is_found_by_any_client(self) -> None:
+        name = self.make_image()
+        self.assertIn(':', name)
+        image_id = self.command('push', name)
+        self.assertEqual(image_id, self.command('push', name))
+        self.assertEqual(image_id, self.api.find_image(
+            self.shown(image_id)['name'], ignore_missing=False).id)
 
     def test_what_is_asked_for(self) -> None:
         found = self.shown(self.command(
@@ -274,6 +283,13 @@ class PullTest(ImageCommandTestCase):
         self.assertEqual(original, self.engine.image(pulled)['Id'])
         self.assertEqual([], self.engine.images('nova-docker/pull'))
         self.assert_boots(pulled)
+
+    def test_by_the_name_in_the_engine(self) -> None:
+        name = self.make_image(base.MARKER)
+        image_id = self.command('push', name)
+        self.assertEqual(name, self.command('pull', name))
+        self.assertEqual(self.engine.image(name)['Id'],
+                         self.shown(image_id)['container_image_id'])
 
     @ddt.data('saved', 'zipped', 'layout', 'root file system',
               'zipped root file system')

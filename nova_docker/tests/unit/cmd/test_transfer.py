@@ -13,7 +13,9 @@
 """Names of engine images."""
 
 import ddt
+from glance.common import utils as glance_utils
 
+from nova_docker.cmd import imageservice
 from nova_docker.cmd import transfer
 from nova_docker.images import limits
 from nova_docker.tests import base
@@ -30,6 +32,17 @@ class ReferenceTestCase(base.TestCase):
     @ddt.unpack
     def test_tag(self, reference: str, expected: str) -> None:
         self.assertEqual(expected, transfer.tagged(reference))
+
+    @ddt.data(('web', 'web'), ('web:1.2', 'web-1.2'),
+              ('registry.example.org:5000/team/web:1',
+               'registry.example.org-5000/team/web-1'),
+              ('web@sha256:00', 'web@sha256-00'))
+    @ddt.unpack
+    def test_a_name_that_glance_finds(self, reference: str,
+                                      expected: str) -> None:
+        found = imageservice.findable(reference)
+        self.assertEqual(expected, found)
+        self.assertEqual(('eq', found), glance_utils.split_filter_op(found))
 
     @ddt.data('', 'Web', 'my image', 'web:', ':1', '-web', 'web:a b',
               'web@sha256:00', 'a:b:c')
