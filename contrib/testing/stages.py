@@ -179,7 +179,7 @@ def conformance(shop: Workshop) -> Outcome:
 
 
 def matrix(shop: Workshop) -> Outcome:
-    """the same beside every release of Nova, by tox (with --all)"""
+    """the conformance tests beside each release of Nova (with --all)"""
     _prepare_host(shop)
     result = Outcome()
     with shop.engine.running(shop.env):
