@@ -193,7 +193,8 @@ def _beside(shop: Workshop, release: str) -> Outcome:
     shutil.rmtree(work, ignore_errors=True)
     status = shop.run(
         'matrix', 'tox', 'run', '--workdir', work, '-e', release, minutes=60,
-        DOCKER_HOST=shop.engine.url, TOX_DISCOVER='/usr/bin/python3')
+        DOCKER_HOST=shop.engine.url, TOX_DISCOVER='/usr/bin/python3',
+        PBR_VERSION='0.0.0')
     counted = shop.count('matrix', 'stestr', '--repo-url',
                          os.fspath(work / release / 'tmp'), 'last',
                          '--subunit')

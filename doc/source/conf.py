@@ -29,3 +29,10 @@ html_theme = 'openstackdocs'
 openstackdocs_auto_name = False
 openstackdocs_auto_version = False
 openstackdocs_pdf_link = False
+
+man_pages = [
+    ('cli/nova-docker-image', 'nova-docker-image',
+     'takes container images to Glance and back', '', 1),
+    ('cli/nova-docker-status', 'nova-docker-status',
+     'checks a compute host, and says what to mend', '', 1),
+]

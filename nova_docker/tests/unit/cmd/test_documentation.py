@@ -12,10 +12,13 @@
 
 """What the guides and --help say of the commands is what these do."""
 
+import argparse
 import pathlib
 import re
 import shlex
+from typing import Any
 
+import ddt
 from oslotest import base
 
 import nova_docker
@@ -25,6 +28,30 @@ from nova_docker.cmd import status
 _GUIDES = pathlib.Path(nova_docker.__file__).parents[1] / 'doc' / 'source'
 #: A command of nova-docker-image, over the end of a line too.
 _COMMAND = re.compile(r'^ +(?:\$ )?nova-docker-image ((?:.*\\\n)*.*)', re.M)
+
+
+def _options(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the options of a parser and of its commands."""
+    found: set[str] = set()
+    for action in parser._actions:
+        found.update(action.option_strings)
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                found |= _options(command)
+    return found
+
+
+@ddt.ddt
+class ManualPageTestCase(base.BaseTestCase):
+    @ddt.data(('nova-docker-image', image), ('nova-docker-status', status))
+    @ddt.unpack
+    def test_it_has_each_option_and_no_other(self, name: str,
+                                             command: Any) -> None:
+        page = (_GUIDES / 'cli' / f'{name}.rst').read_text()
+        told = {option for line in page.splitlines()
+                if line.startswith('``-')
+                for option in re.findall(r'``(-[\w-]+)', line)}
+        self.assertEqual(_options(command._parser()), told)
 
 
 class StatusTestCase(base.BaseTestCase):
