@@ -17,7 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent import futures
 import contextlib
+import threading
 from typing import Any
+from typing import Final
 
 from nova.network import model
 from oslo_log import log as logging
@@ -39,6 +41,9 @@ from nova_docker.network import connection
 from nova_docker.volumes import whole
 
 LOG = logging.getLogger(__name__)
+
+#: The part of Neutron's time after which it is told of a port again.
+_AGAIN: Final = 0.5
 
 
 class Spawn:
@@ -120,15 +125,20 @@ class Spawn:
                power_on: bool) -> Iterator[None]:
         """Do the work inside while Neutron wires the ports; then wait."""
         timeout = CONF.vif_plugging_timeout
-        expected = [
-            ('network-vif-plugged', port['id']) for port in network_info
-            if power_on and timeout and port.get('active', True) is False]
+        late = model.NetworkInfo(
+            port for port in network_info
+            if power_on and timeout and port.get('active', True) is False)
+        expected = [('network-vif-plugged', port['id']) for port in late]
         try:
-            with self._events.wait_for_instance_event(
-                    instance, expected, timeout,
-                    error_callback=_plugging_failed):
+            with (contextlib.ExitStack() as meanwhile,
+                  self._events.wait_for_instance_event(
+                      instance, expected, timeout,
+                      error_callback=_plugging_failed)):
                 yield
                 wait = timeutils.StopWatch().start()
+                if late:
+                    meanwhile.enter_context(self._told_again(
+                        instance, late, timeout * _AGAIN))
             LOG.info('Took %0.2f seconds to wait for Neutron.',
                      wait.elapsed(), instance=instance)
         except errors.EVENT_TIMEOUT as error:
@@ -136,6 +146,34 @@ class Spawn:
                         instance=instance)
             if CONF.vif_plugging_is_fatal:
                 raise exception.VirtualInterfaceCreateException() from error
+
+    @contextlib.contextmanager
+    def _told_again(self, instance: objects.Instance,
+                    ports: model.NetworkInfo, seconds: float
+                    ) -> Iterator[None]:
+        """Plug ports anew if Neutron has not wired them by then.
+
+        Its Open vSwitch agent may hear of a port before the agent's own copy
+        of the switch's database has it; then it forgets the port for good.
+        """
+        timer = threading.Timer(seconds, self._tell_again, (instance, ports))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            # What it has begun is over before the workload starts.
+            timer.join()
+
+    def _tell_again(self, instance: objects.Instance,
+                    ports: model.NetworkInfo) -> None:
+        LOG.warning('Neutron has not wired the ports yet. They are plugged '
+                    'once more.', instance=instance)
+        try:
+            self._network.renew(instance, ports)
+        except Exception as error:
+            LOG.warning('Plugging the ports once more failed: %s', error,
+                        instance=instance)
 
 
 def _plugging_failed(event_name: str, instance: objects.Instance) -> bool:

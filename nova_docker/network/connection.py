@@ -126,6 +126,12 @@ class Connection:
         self.plug(instance, network_info)
         self.join(instance, network_info)
 
+    def renew(self, instance: objects.Instance,
+              network_info: model.NetworkInfo) -> None:
+        """Make the ports anew, so that Neutron hears of them once more."""
+        self.unplug(instance, network_info)
+        self.ensure(instance, network_info)
+
     def restore(self, instance: objects.Instance,
                 network_info: model.NetworkInfo) -> None:
         """Do :meth:`ensure` for Nova's start-up.

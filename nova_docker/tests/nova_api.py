@@ -27,6 +27,7 @@ from nova.virt import driver
 from nova.virt import virtapi
 
 from nova_docker import driver as docker_driver
+from nova_docker.tests import base
 
 #: Methods that have come to Nova, or got a parameter that can be left out,
 #: after the oldest Nova that the driver works with. An older one does not
@@ -65,6 +66,8 @@ class VirtAPI(virtapi.VirtAPI):
         self.failure = failure
         self.expected: list[tuple[str, str]] = []
         self.enabled: list[bool] = []
+        #: They come once this is so.
+        self.when: Callable[[], bool] = lambda: True
 
     @contextlib.contextmanager
     def wait_for_instance_event(
@@ -77,6 +80,7 @@ class VirtAPI(virtapi.VirtAPI):
         yield
         if not self.expected:
             return
+        base.wait_until(self.when, 'the events come')
         if isinstance(self.failure, exception.InstanceEventTimeout):
             raise self.failure
         if self.failure is not None and error_callback is not None:

@@ -130,6 +130,22 @@ class SuccessTestCase(SpawnTestCase):
         self.spawn(self.make_instance(), self.make_image())
         self.assertEqual([], self.events.expected)
 
+    def test_neutron_is_told_again_of_a_port_that_it_missed(self) -> None:
+        instance = self.make_instance()
+        self.events.when = lambda: self.wires.plug.call_count == 2
+        self.spawn(instance, self.make_image())
+        self.wires.unplug.assert_called_once_with(instance, self.ports[0])
+        self.assertEqual(2, self.wires.connect.call_count)
+        self.assertTrue(self.state(instance)['Running'])
+
+    def test_neutron_may_wire_a_port_that_can_not_be_plugged_again(
+            self) -> None:
+        self.wires.unplug.side_effect = OSError('no')
+        instance = self.make_instance()
+        self.events.when = lambda: self.wires.unplug.called
+        self.spawn(instance, self.make_image())
+        self.assertTrue(self.state(instance)['Running'])
+
     def test_a_late_port_may_be_no_obstacle(self) -> None:
         self.flags(vif_plugging_is_fatal=False)
         for failure in (exception.InstanceEventTimeout(),
