@@ -178,7 +178,8 @@ class RebuildTestCase(base.CloudTestCase):
     def test_another_image_on_a_stopped_server(self) -> None:
         self.server.stop()
         self.server.rebuild(clouds.image_id('busybox'))
-        self.assertEqual('SHUTOFF', self.server.show().status)
+        # For a moment Nova has it as ACTIVE, with nothing more to do.
+        self.server.wait_for('SHUTOFF')
         self.server.start()
         self.assertEqual(self.addresses, self.server.addresses())
 
