@@ -80,6 +80,16 @@ function configure_nova_docker_images {
     fi
 }
 
+# DevStack tells the bridges that it makes of which datapath they are. The one
+# of servers is OVN's own, of the kernel's datapath if nothing else is said.
+function choose_ovn_datapath {
+    if is_service_enabled ovn-controller \
+            && [[ "$OVS_DATAPATH_TYPE" != system ]]; then
+        sudo ovs-vsctl set open_vswitch . \
+            external-ids:ovn-bridge-datapath-type="$OVS_DATAPATH_TYPE"
+    fi
+}
+
 # Docker drops whatever the host forwards, but for what this chain lets pass:
 # servers with a floating address reach the world through the host.
 function forward_public_network {
@@ -208,6 +218,7 @@ case "$1 $2" in
         fi
         ;;
     'stack extra')
+        choose_ovn_datapath
         if is_service_enabled n-cpu; then
             forward_public_network allow
         fi

@@ -92,3 +92,21 @@ class DevStackTestCase(base.BaseTestCase):
         self.assertIn(['live_migration', 'False'], told)
         self.assertIn(['snapshot', 'True'], told)
         self.assertEqual({'True', 'False'}, {value for _, value in told})
+
+    def test_ovn_is_told_of_a_datapath_that_is_not_the_kernels(self) -> None:
+        for kind, told in (
+                ('system', []),
+                ('netdev', ['ovs-vsctl set open_vswitch . '
+                            'external-ids:ovn-bridge-datapath-type=netdev'])):
+            self.assertEqual(told, self._call(
+                'choose_ovn_datapath', OVS_DATAPATH_TYPE=kind))
+
+    def _call(self, function: str, **variables: str) -> list[str]:
+        """Return what a function of the plugin would have root do."""
+        script = (f'source {_DEVSTACK}/plugin.sh "" ""\n'
+                  'function is_service_enabled { true; }\n'
+                  'function sudo { echo "$*"; }\n'
+                  f'{function}')
+        return subprocess.run(
+            ['bash', '-euc', script], check=True, stdout=subprocess.PIPE,
+            text=True, env={**os.environ, **variables}).stdout.splitlines()
