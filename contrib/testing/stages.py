@@ -226,7 +226,7 @@ def scenario(shop: Workshop) -> Outcome:
 
 def extras(shop: Workshop) -> Outcome:
     """nova_docker/tests/extras: more services, the guides (with --all)"""
-    shop.cloud.up('', 'barbican', 'manila', 'horizon', 'browser')
+    shop.cloud.up('', 'barbican', 'manila', 'horizon', 'browser', 'criu')
     return shop.run_tests('extras', '--concurrency', '1', minutes=90,
                           OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import datetime
 import functools
 import json
 import pathlib
@@ -25,6 +26,7 @@ from typing import Any
 
 import docker
 import docker.errors
+from oslo_utils import timeutils
 
 from nova_docker import names
 from nova_docker.tests.cloud import clouds
@@ -58,6 +60,27 @@ def tags() -> dict[str, str]:
     """Return every name of the engine's images, with the image's id."""
     return {tag: image['Id'] for image in engine().api.images()
             for tag in image['RepoTags'] or [] if tag != '<none>:<none>'}
+
+
+def image(name: str) -> dict[str, Any]:
+    """Return an inspected image of the engine."""
+    return dict(engine().api.inspect_image(name))
+
+
+def age_image(name: str, seconds: int) -> None:
+    """Have the engine think that an image was last tagged a while ago.
+
+    Where it keeps images by its own storage drivers, it reads the time from a
+    file each time that it is asked; no call of its API sets it.
+    """
+    info = engine().info()
+    record = pathlib.Path(
+        info['DockerRootDir'], 'image', info['Driver'],
+        'imagedb/metadata/sha256', image(name)['Id'].partition(':')[2],
+        'lastUpdated')
+    moved = (timeutils.parse_isotime(record.read_text())
+             - datetime.timedelta(seconds=seconds))
+    record.write_text(moved.isoformat())
 
 
 def remove_image(image_id: str) -> None:

@@ -116,6 +116,8 @@ class Plan:
     def packages(self) -> str:
         count = packages.install(
             (*HOST_PACKAGES, *extras.packages(self.home)))
+        for extra in extras.chosen(self.home):
+            extra.unpack(self.home)
         users.create(self.home)
         return f'{count} installed' if count else 'all there'
 

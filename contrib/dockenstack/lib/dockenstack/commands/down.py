@@ -15,6 +15,7 @@
 import shutil
 
 from dockenstack.commands import base
+from dockenstack.host import criu
 from dockenstack.host import database
 from dockenstack.host import engine
 from dockenstack.host import loops
@@ -85,6 +86,7 @@ def down(home: Home, purge: bool) -> None:
 
 def purge(home: Home) -> None:
     users.remove()
+    criu.remove_options()
     engine.remove_runtime()
     shutil.rmtree(home.root, ignore_errors=True)
     base.lock_path(home).unlink(missing_ok=True)

@@ -22,9 +22,11 @@ import shutil
 import socket
 from typing import Any
 
+from dockenstack.host import criu
 from dockenstack.host import mounts
 from dockenstack.host import packages
 from dockenstack import processes
+from dockenstack.service import PATH
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack.settings import Home
@@ -33,6 +35,9 @@ from dockenstack.stamp import Stamp
 
 PACKAGES = ('docker.io', 'tini', 'iptables')
 DEFAULT_SOCKET = '/var/run/docker.sock'
+#: What an engine needs to make some; the other init is a link, which CRIU
+#: can not bring back.
+CHECKPOINTS = {'experimental': True, 'init-path': '/usr/bin/tini-static'}
 INSTANCE_LABEL = 'org.openstack.nova.uuid'
 
 
@@ -88,10 +93,12 @@ def answers() -> bool:
 
 def service(home: Home) -> Service:
     configuration = home.etc / 'docker.json'
+    path = {'PATH': f'{criu.directory(home)}:{PATH}'}
     return Service(
         name='docker', command=(
             '/usr/sbin/dockerd', f'--config-file={configuration}'),
         address=DEFAULT_SOCKET, configuration=(configuration,),
+        env=path if criu.is_unpacked(home) else {},
         ready=answers, stop_seconds=60)
 
 
@@ -173,6 +180,7 @@ def _configure(home: Home) -> None:
         'bridge': 'none', 'iptables': False, 'ip6tables': False,
         'ip-forward': False, 'ip-masq': False, 'userland-proxy': False,
         'log-driver': 'json-file', 'shutdown-timeout': 15,
+        **(CHECKPOINTS if criu.is_unpacked(home) else {}),
     }, indent=4) + '\n')
 
 

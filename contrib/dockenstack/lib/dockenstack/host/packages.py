@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import contextlib
 import pathlib
 import shutil
+import tempfile
 import threading
 
 from dockenstack import shell
@@ -60,6 +61,45 @@ def download(names: Iterable[str], directory: pathlib.Path) -> None:
     """Fetch packages, to be unpacked into an image, not installed."""
     with _lock:
         shell.run('apt-get', 'download', '-q', *names, cwd=directory)
+
+
+def unpack(names: Iterable[str], release: str, keys: str,
+           root: pathlib.Path) -> None:
+    """Unpack packages of another release, with all that they depend on.
+
+    :param release: of the Debian that this machine's packages come from
+    :param keys: the file with the keys that may have signed it
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        state = pathlib.Path(scratch)
+        (state / 'sources.list').write_text(
+            f'deb [signed-by={keys}] {_archive()} {release} main\n')
+        for name in ('lists/partial', 'cache/archives/partial', 'parts'):
+            (state / name).mkdir(parents=True)
+        # Nothing is installed there.
+        (state / 'status').touch()
+        apt = (*APT, '-o', f'Dir::State::Lists={state}/lists',
+               '-o', f'Dir::State::Status={state}/status',
+               '-o', f'Dir::Cache={state}/cache',
+               '-o', f'Dir::Etc::SourceList={state}/sources.list',
+               '-o', f'Dir::Etc::SourceParts={state}/parts',
+               '-o', 'Dir::Etc::Preferences=/dev/null',
+               '-o', f'Dir::Etc::PreferencesParts={state}/parts',
+               '-o', 'APT::Sandbox::User=root')
+        shell.run(*apt, 'update')
+        shell.run(*apt, 'install', '--download-only', *names)
+        for package in sorted(state.glob('cache/archives/*.deb')):
+            shell.run('dpkg', '--extract', package, root)
+
+
+def _archive() -> str:
+    """The address that this machine has Debian's packages from."""
+    listed = shell.read('apt-get', 'indextargets', '--format',
+                        '$(REPO_URI) $(RELEASE)', 'Created-By: Packages',
+                        'Component: main')
+    # Not that of security updates, nor another one with a part of them.
+    return next(address for address, release in map(
+        str.split, listed.splitlines()) if release.isalpha())
 
 
 def _install(names: list[str]) -> None:

@@ -47,8 +47,13 @@ def added(home: Home, name: str) -> Stamp:
 
 
 def add(home: Home, name: str) -> bool:
-    """Have what one of the `extras` needs; True if it had to be installed."""
+    """Have what one of the `extras` needs; True if it had to be installed.
+
+    Not each of them needs any package.
+    """
     lock = home.project / 'extras' / f'{name}.txt'
+    if not lock.exists():
+        return False
     stamp = added(home, name)
     wanted = shell.digest(lock, Stamp(home, 'venv').path)
     if stamp.holds(wanted):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
 
+from dockenstack.host import criu
 from dockenstack.openstack import barbican
 from dockenstack.openstack import common
 from dockenstack.openstack import horizon
@@ -54,6 +55,8 @@ class Extra:
     prepare: Callable[[Home], None] = _nothing
     #: Debian's packages.
     packages: tuple[str, ...] = ()
+    #: What has more of them, and installs none.
+    unpack: Callable[[Home], None] = _nothing
 
     def start(self, home: Home, supervisor: Supervisor) -> str:
         services = self.services(home)
@@ -84,6 +87,8 @@ EXTRAS = {extra.name: extra for extra in (
           prepare=horizon.collect, packages=horizon.PACKAGES),
     # What the tests drive Horizon with: Chromium, and a font for terminals.
     Extra('browser', packages=('chromium', 'fonts-dejavu-core')),
+    # With it an engine of ours can write suspended servers to disk.
+    Extra('criu', unpack=criu.unpack),
 )}
 
 
