@@ -12,9 +12,10 @@
 
 """CRIU, by which the engine writes processes to disk and brings them back.
 
-That of Debian 12 does not fit a recent kernel, and that of Debian 13 needs
-its C library. So it is unpacked beside everything that it loads, and nothing
-of it is installed.
+Since Linux 6.16 only CRIU 4.2 and later can write a process that has a TCP
+socket, as SSH servers have. Debian 14 is the first with one, and it needs the
+C library there. So it is unpacked beside everything that it loads, and
+nothing of it is installed.
 """
 
 import pathlib
@@ -25,12 +26,13 @@ from dockenstack.settings import Home
 from dockenstack import shell
 from dockenstack.stamp import Stamp
 
-RELEASE = 'trixie'
+RELEASE = 'forky'
 KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg'
 #: Where the container runtime has CRIU look for its options.
 OPTIONS = pathlib.Path('/etc/criu/runc.conf')
 CONTENT = """\
-# dockenstack's: what has a mount that CRIU does not know may be written too.
+# dockenstack's: what has connections, or a mount of the host's, too.
+tcp-established
 ext-mount-map auto
 enable-external-masters
 enable-external-sharing
