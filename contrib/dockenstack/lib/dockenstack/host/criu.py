@@ -12,10 +12,9 @@
 
 """CRIU, by which the engine writes processes to disk and brings them back.
 
-Since Linux 6.16 only CRIU 4.2 and later can write a process that has a TCP
-socket, as SSH servers have. Debian 14 is the first with one, and it needs the
-C library there. So it is unpacked beside everything that it loads, and
-nothing of it is installed.
+Only 4.2 and later can write a process on Linux 6.18 that has a TCP socket, as
+SSH servers have. The first with one is Debian 14, whose C library it needs.
+So it is unpacked beside everything that it loads, and nothing is installed.
 """
 
 import pathlib
@@ -39,7 +38,8 @@ enable-external-sharing
 """
 WRAPPER = """\
 #!/bin/sh
-exec {loader} --library-path {libraries} {root}/usr/sbin/criu "$@"
+exec "{loader}" --library-path "{libraries}" \\
+    "{root}/usr/sbin/criu" "$@"
 """
 
 
