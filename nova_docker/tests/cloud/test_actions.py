@@ -85,6 +85,8 @@ class ActionsTestCase(base.ServerTestCase):
         started = self._started()
         self.server.resize(self.make.flavor({}, ram=192, vcpus=2))
         self.assertEqual(192, self._memory())
+        self.assertEqual('2', self.guest.run(
+            'grep -c ^processor /proc/cpuinfo'))
         self.server.confirm()
         self.assertEqual(started, self._started())
         self._assert_same_server()
@@ -160,6 +162,14 @@ class ActionsTestCase(base.ServerTestCase):
         client.connect(self.guest.address, username='root',
                        password=_PASSWORD, look_for_keys=False,
                        allow_agent=False)
+
+    def test_set_password_where_nothing_can(self) -> None:
+        server = self.make.server('web')
+        self.assertRaisesRegex(
+            exceptions.ConflictException, "has no 'chpasswd'",
+            clouds.connection('demo').compute.change_server_password,
+            server.id, _PASSWORD)
+        server.wait_for('ACTIVE')
 
 
 class RebuildTestCase(base.CloudTestCase):

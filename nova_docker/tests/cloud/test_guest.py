@@ -118,7 +118,13 @@ class GuestTestCase(base.ServerTestCase):
                             microversion='2.48').json()
         self.assertEqual('running', shown['state'])
         self.assertEqual('docker', shown['hypervisor'])
-        self.assertEqual(_MEMORY_MB, shown['memory_details']['maximum'])
+        memory = shown['memory_details']
+        self.assertEqual(_MEMORY_MB, memory['maximum'])
+        self.assertIn(memory['used'], range(_MEMORY_MB + 1))
+        self.assertGreater(sum(each['time'] for each
+                               in shown['cpu_details']), 0)
+        [disk] = shown['disk_details']
+        self.assertGreaterEqual(disk['write_bytes'], 0)
         [nic] = shown['nic_details']
         self.assertGreater(nic['rx_octets'], 0)
         self.assertGreater(nic['tx_octets'], 0)

@@ -113,3 +113,16 @@ class OperatorTestCase(base.CloudTestCase):
         limits = host.workload(limited.id)['HostConfig']
         self.assertEqual((96 * 1024 ** 2, 50000, 256), (
             limits['Memory'], limits['CpuQuota'], limits['CpuShares']))
+
+    def test_disk_rates(self) -> None:
+        """Or the user hears that no device is there to hold to it."""
+        key = 'quota:disk_write_bytes_sec'
+        limited = self.make.server(
+            flavor=self.make.flavor({key: '1048576'}),
+            wait=('ACTIVE', 'SHUTOFF', 'ERROR'))
+        if limited.show().status == 'ERROR':
+            self.assertIn(key, limited.fault())
+            return
+        [rate] = host.workload(limited.id)['HostConfig'][
+            'BlkioDeviceWriteBps']
+        self.assertEqual(1048576, rate['Rate'])

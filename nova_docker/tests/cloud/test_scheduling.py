@@ -93,6 +93,13 @@ class ChoiceTestCase(SchedulingTestCase):
         for _ in range(2):
             self.make.server(wait=('ACTIVE',), scheduler_hints=hints)
 
+    def test_zones(self) -> None:
+        here = self.make.server(availability_zone='nova', wait=('ACTIVE',))
+        self.assertEqual('nova', here.show().availability_zone)
+        self.assertRaisesRegex(
+            exceptions.BadRequestException, 'zone is not available',
+            self.make.server, availability_zone='elsewhere', wait=())
+
     def test_the_hosts_traits(self) -> None:
         found = services.host_traits()
         for trait in ('CUSTOM_DOCKER', 'CUSTOM_DOCKER_LXCFS',
