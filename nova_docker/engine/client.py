@@ -197,6 +197,16 @@ class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
                                    timeout=timeout + self._timeout)
         self._calls._raise_for_status(answer)
 
+    def count_processes(self, name: str) -> int:
+        """Say how many processes a container has; 0 if it has ended."""
+        with contextlib.suppress(errors.EngineConflict):
+            return self._count_processes(name)
+        return 0
+
+    @failures.checked
+    def _count_processes(self, name: str) -> int:
+        return len(self._calls.top(name)['Processes'])
+
     def signal(self, name: str, signal: str) -> None:
         """Send a signal to the main process; nothing if it has ended."""
         with contextlib.suppress(errors.EngineConflict):

@@ -14,10 +14,13 @@
 
 from __future__ import annotations
 
+import time
+
 from nova.compute import power_state
 from nova.compute import utils as compute_utils
 from nova.network import model
 from oslo_log import log as logging
+from oslo_utils import timeutils
 
 from nova import exception
 from nova import objects
@@ -33,6 +36,9 @@ from nova_docker.network import connection
 from nova_docker import spec
 
 LOG = logging.getLogger(__name__)
+#: Seconds after the start within which docker-init should be at work.
+_BEGINNING = 20
+_LOOK = 0.05
 
 
 class Power:
@@ -102,11 +108,29 @@ class Power:
         container = self._engine.container(name)
         if container['State']['Paused']:
             self._engine.unpause(name)
-        if timeout and self._is_shell(container):
-            self._engine.signal(name, 'SIGHUP')
+        if timeout:
+            self._await_command(container)
+            if self._is_shell(container):
+                self._engine.signal(name, 'SIGHUP')
         self._engine.stop(name, timeout)
         self._engine.remove_checkpoint(name)
         self._network.silence(connection.known_ports(instance))
+
+    def _await_command(self, container: client.Document) -> None:
+        """Wait until docker-init has started the command.
+
+        Before that it listens to signals. One that is sent still earlier,
+        while the engine says that the container runs, is lost, and the stop
+        would take its whole time.
+        """
+        if not (container['State']['Running'] and
+                container['HostConfig'].get('Init')):
+            return
+        began = timeutils.parse_isotime(container['State']['StartedAt'])
+        while (timeutils.delta_seconds(
+                began, timeutils.utcnow(with_timezone=True)) < _BEGINNING and
+               self._engine.count_processes(container['Id']) == 1):
+            time.sleep(_LOOK)
 
     @staticmethod
     def _is_shell(container: client.Document) -> bool:

@@ -70,6 +70,7 @@ class ErrorsTestCase(base.EngineTestCase):
     def test_what_is_gone_can_be_removed_and_signalled_again(self) -> None:
         name = self.create(self.make_instance(), self.make_image())
         self.engine.signal(name, 'SIGHUP')
+        self.assertEqual(0, self.engine.count_processes(name))
         self.engine.stop(name, 1)
         self.engine.remove(name)
         self.engine.remove(name)

@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 import time
 from typing import Any
 
@@ -99,6 +101,19 @@ class OffTestCase(PowerTestCase):
         instance = self.started(self.make_image(), '/bin/sh', '-c',
                                 'echo ready; exec sleep 1000')
         self.assertEqual(128 + 15, self.stop(instance, PATIENCE))
+
+    def test_right_after_the_start(self) -> None:
+        """The engine says that it runs before docker-init hears signals."""
+        image = self.make_image()
+        program = shutil.which(self.engine.info()['InitBinary'])
+        for _number in range(4):
+            if program:
+                # It takes longer to start when it is read from the disk.
+                with open(program, 'rb') as file:
+                    os.posix_fadvise(file.fileno(), 0, 0,
+                                     os.POSIX_FADV_DONTNEED)
+            instance = self.run_workload(image, '/bin/sleep', '1000')
+            self.assertEqual(128 + 15, self.stop(instance, PATIENCE))
 
     def test_the_images_stop_signal(self) -> None:
         instance = self.started(
