@@ -104,6 +104,7 @@ returns at most, counted from the end.
 How ``openstack server suspend`` suspends a container. ``checkpoint`` needs an
 engine with its experimental features on, and CRIU. nova-compute tries it when
 it starts, and freezes containers, with a warning in its log, where that fails.
+Containers with a volume, a share or an ephemeral disk are frozen all the same.
 Memory written to disk is as readable to the host's root as the memory was.
 """),
     cfg.StrOpt(

@@ -133,7 +133,7 @@ class DockerDriver(driver.ComputeDriver):
         disks = rootdisk.RootDisk(engine)
         self._power = power.Power(engine, network, workloads, disks)
         self._suspension = suspension.Suspension(
-            engine, self._query, self._power, network, boxes,
+            engine, self._query, self._power, network, boxes, points,
             self._resources.host)
         self._serial = serial.Serial(
             engine, CONF.serial_console.proxyclient_address,

@@ -32,6 +32,7 @@ from nova_docker import names
 from nova_docker.network import connection
 from nova_docker.network import sandbox
 from nova_docker import spec
+from nova_docker.volumes import propagate
 
 LOG = logging.getLogger(__name__)
 
@@ -47,18 +48,20 @@ class Suspension:
     :param states: freezes them, and starts them
     :param network: is silent meanwhile
     :param boxes: has the image that checkpoints are tried with
+    :param points: knows who has anything mounted
     :param host: returns the facts that the create arguments depend on
     """
 
     def __init__(self, engine: client.Engine, instances: query.Query,
                  states: power.Power, network: connection.Connection,
-                 boxes: sandbox.Sandbox,
+                 boxes: sandbox.Sandbox, points: propagate.Propagation,
                  host: Callable[[], spec.Host]) -> None:
         self._engine = engine
         self._instances = instances
         self._power = states
         self._network = network
         self._boxes = boxes
+        self._points = points
         self._host = host
         #: Whether it writes them to disk: the option asks, and the host can.
         self.writes = False
@@ -100,9 +103,13 @@ class Suspension:
     def suspend(self, instance: objects.Instance) -> None:
         """Freeze the workload, or write it to disk and end it.
 
+        One that has anything mounted is frozen: before it restores a
+        container, runc binds all of its mounts and lets go of them again,
+        and what was below a shared one is then unmounted on the host too.
+
         :raises InstanceFaultRollback: it can't be written, and runs on
         """
-        if self.writes:
+        if self.writes and not self._points.has_any(instance.uuid):
             self._write(names.workload(instance.uuid))
             self._network.silence(connection.known_ports(instance))
         else:

@@ -153,6 +153,10 @@ class Propagation:
         """Whether something is mounted under this name."""
         return self.find(uuid, kind, name) is not None
 
+    def has_any(self, uuid: str) -> bool:
+        """Whether anything is mounted for an instance."""
+        return bool(mounttable.below(os.path.join(self._root, uuid)))
+
     def remove(self, uuid: str) -> None:
         """Leave nothing of an instance, whose workload is gone.
 

@@ -29,6 +29,9 @@ from nova_docker.tests.cloud import services
 _COUNTS = ('m=$(head -c 4000000 /dev/zero | tr "\\0" m); i=0; '
            'while sleep 0.1; do i=$((i+1)); echo $i ${#m} > /count.new; '
            'mv /count.new /count; done')
+#: Writes to a volume all the time.
+_WRITES = ('echo $$ > /writer; exec > /volumes/vdb/lines; '
+           'while sleep 0.1; do echo line; done')
 
 
 class CheckpointTestCase(base.CloudTestCase):
@@ -107,3 +110,20 @@ class CheckpointTestCase(base.CloudTestCase):
         self.server.resume()
         self.guest.again()
         self.assert_goes_on(before)
+
+    def test_one_with_a_volume_is_frozen(self) -> None:
+        volume = self.make.volume()
+        self.server.attach(volume)
+        self.guest.run(f"setsid sh -c '{_WRITES}' </dev/null >/dev/null 2>&1 &"
+                       'until [ -s /volumes/vdb/lines ]; do sleep 0.1; done')
+        before, lines = self.count(), self._lines()
+        self.server.suspend()
+        self.assertTrue(host.workload(self.server.id)['State']['Paused'])
+        self.server.resume()
+        self.assert_goes_on(before)
+        clouds.wait_until(lambda: self._lines() > lines, 'it writes on')
+        self.guest.run('kill $(cat /writer)')
+        self.server.detach(volume)
+
+    def _lines(self) -> int:
+        return int(self.guest.run('wc -l < /volumes/vdb/lines'))

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+from unittest import mock
 
 from nova.compute import power_state
 from nova.network import model
@@ -28,6 +29,7 @@ from nova_docker.instances import suspension
 from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
+from nova_docker.volumes import propagate
 
 #: What only a process that goes on can do.
 COUNT = ('i=0; while true; do i=$((i+1)); echo "tick $i."; sleep 0.1; done')
@@ -37,13 +39,17 @@ class SuspensionTestCase(base.EngineTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.power = self.make_power()
+        self.points: mock.Mock = mock.create_autospec(
+            propagate.Propagation, instance=True)
+        self.points.has_any.return_value = False
         self.query = query.Query(self.engine)
 
     def make_suspension(self, method: str) -> suspension.Suspension:
         """Return what a nova-compute that starts now has."""
         self.flags(group='docker', suspend_method=method)
         made = suspension.Suspension(self.engine, self.query, self.power,
-                                     self.network, self.boxes, self.host)
+                                     self.network, self.boxes, self.points,
+                                     self.host)
         made.prepare()
         return made
 
@@ -93,6 +99,17 @@ class FreezeTestCase(SuspensionTestCase):
             power_state.SUSPENDED if able.writes else power_state.PAUSED,
             self.power_state(instance))
         able.resume(instance, model.NetworkInfo())
+        self.assertGoesOn(instance)
+
+    def test_one_with_a_volume_is_frozen(self) -> None:
+        """Even where others are written to disk."""
+        self.suspension.writes = True
+        self.points.has_any.return_value = True
+        instance = self.counting()
+        self.suspension.suspend(instance)
+        self.assertEqual(power_state.PAUSED, self.power_state(instance))
+        self.points.has_any.assert_called_with(instance.uuid)
+        self.suspension.resume(instance, model.NetworkInfo())
         self.assertGoesOn(instance)
 
     def test_the_trial_leaves_nothing(self) -> None:
