@@ -17,6 +17,7 @@ SSH servers have. The first with one is Debian 14, whose C library it needs.
 So it is unpacked beside everything that it loads, and nothing is installed.
 """
 
+import contextlib
 import pathlib
 import shutil
 
@@ -70,6 +71,9 @@ def remove_options() -> None:
     """Remove the one file outside of the home. May be called again."""
     if OPTIONS.exists() and OPTIONS.read_text() == CONTENT:
         OPTIONS.unlink()
+        # It may have been there before, with more in it.
+        with contextlib.suppress(OSError):
+            OPTIONS.parent.rmdir()
 
 
 def _wrap(home: Home, root: pathlib.Path) -> None:

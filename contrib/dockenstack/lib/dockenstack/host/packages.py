@@ -94,12 +94,19 @@ def unpack(names: Iterable[str], release: str, keys: str,
 
 def _archive() -> str:
     """The address that this machine has Debian's packages from."""
+    with _lock:
+        # Without lists it would name none, and an image may have dropped
+        # them. A source that we do not need may fail.
+        shell.run(*APT, 'update', check=False)
     listed = shell.read('apt-get', 'indextargets', '--format',
                         '$(REPO_URI) $(RELEASE)', 'Created-By: Packages',
                         'Component: main')
-    # Not that of security updates, nor another one with a part of them.
-    return next(address for address, release in map(
-        str.split, listed.splitlines()) if release.isalpha())
+    for line in listed.splitlines():
+        address, release = line.split()
+        # Not that of security updates, nor another one with a part of them.
+        if release.isalpha():
+            return address
+    raise shell.Failure("apt has no source of Debian's own packages")
 
 
 def _install(names: list[str]) -> None:
