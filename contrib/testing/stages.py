@@ -19,11 +19,13 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 
 from dockenstack import Dockenstack
 from engine import Engine
+import machine
 import outcome
 from outcome import Outcome
 import process
@@ -61,14 +63,17 @@ class Workshop:
         repository = self.logs / f'{stage}.stestr'
         shutil.rmtree(repository, ignore_errors=True)
         repository.mkdir()
-        stestr = ['stestr', '--test-path', f'nova_docker/tests/{stage}',
-                  '--top-dir', '.', '--repo-url', os.fspath(repository)]
+        stestr = _stestr(stage, os.fspath(repository))
         self.run(stage, *stestr, 'run', *options, minutes=minutes, **env)
-        listed = subprocess.run(
+        return self.count(stage, *stestr, 'last', '--subunit',
+                          listed=self.listed(stestr, **env))
+
+    def listed(self, stestr: list[str], **env: str) -> list[str]:
+        """Return the names of the tests that should run."""
+        return subprocess.run(
             [*stestr, 'list'], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, text=True, env=self.env | env,
             cwd=self.source, check=False).stdout.splitlines()
-        return self.count(stage, *stestr, 'last', '--subunit', listed=listed)
 
     def run_tempest(self, stage: str, minutes: int) -> Outcome:
         """Run those of Tempest's tests that <stage>.txt selects."""
@@ -123,6 +128,11 @@ class Workshop:
             result.notes.append(f'{len(missing)} methods not implemented: '
                                 f'{", ".join(missing)}')
         return result
+
+
+def _stestr(stage: str, repository: str) -> list[str]:
+    return ['stestr', '--test-path', f'nova_docker/tests/{stage}',
+            '--top-dir', '.', '--repo-url', repository]
 
 
 def lint(shop: Workshop) -> Outcome:
@@ -205,6 +215,40 @@ def _beside(shop: Workshop, release: str) -> Outcome:
     return counted
 
 
+def kernel(shop: Workshop) -> Outcome:
+    """nova_docker/tests/kernel: storage, on Debian's kernel (with --all)"""
+    shop.cloud.up('python')
+    job = shop.logs / 'kernel'
+    shutil.rmtree(job, ignore_errors=True)
+    job.mkdir()
+    guest = machine.Machine(shop.logs / 'machine', shop.env,
+                            shop.log('kernel'))
+    guest.prepare()
+    stestr = _stestr('kernel', '/root/stestr')
+    status = guest.run(
+        _in_guest(shop, stestr), (shop.source, shop.cloud.venv), job,
+        minutes=90)
+    result = shop.count('kernel', 'cat', f'{job}/subunit',
+                        listed=shop.listed(stestr))
+    if status and not result.failed:
+        result.failed.append(f'the virtual machine (exit status {status})')
+    return result
+
+
+def _in_guest(shop: Workshop, stestr: list[str]) -> str:
+    """Return a script that runs tests and leaves what they say of it."""
+    path = shlex.quote(f'{shop.cloud.venv}/bin')
+    return '\n'.join((
+        f'export PATH={path}:$PATH HOME=/root LC_ALL=C.UTF-8',
+        'export PYTHONDONTWRITEBYTECODE=1',
+        f'cd {shlex.quote(str(shop.source))}',
+        'mkdir /root/stestr',
+        shlex.join([*stestr, 'run', '--concurrency', '1']),
+        'status=$?',
+        shlex.join([*stestr, 'last', '--subunit']) + ' > /job/subunit',
+        'exit $status'))
+
+
 def cloud(shop: Workshop) -> Outcome:
     """nova_docker/tests/cloud: what users do, on dockenstack"""
     shop.cloud.up()
@@ -239,11 +283,11 @@ def _patterns(name: str) -> outcome.Patterns:
 STAGES: dict[str, Callable[[Workshop], Outcome]] = {
     stage.__name__: stage
     for stage in (lint, unit, functional, conformance, cloud, tempest,
-                  scenario, extras, matrix)}
+                  scenario, extras, matrix, kernel)}
 
 #: What takes long and finds little that the others don't: it runs if it is
 #: named, or everything is asked for.
-SELDOM = ('scenario', 'extras', 'matrix')
+SELDOM = ('scenario', 'extras', 'matrix', 'kernel')
 
 
 def run(name: str, shop: Workshop) -> Outcome:

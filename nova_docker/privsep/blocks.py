@@ -17,21 +17,23 @@ import contextlib
 import errno
 import mmap
 import os
-import re
+import pathlib
 
 from oslo_concurrency import processutils
 from oslo_utils import units
 
 from nova_docker import privsep
 from nova_docker.privsep import acts
+from nova_docker.privsep import apart
 from nova_docker.privsep import checks
 
 #: What is compared at once.
 _PIECE = 16 * units.Ki
-_PAGE = 4096
 #: What is copied at once.
 _CHUNK = 4 * units.Mi
-_LOOP = re.compile('/dev/loop[0-9]+')
+_LOOPS = pathlib.Path('/sys/block')
+#: Seconds after which storage that has not answered is said not to answer.
+SILENCE = 30
 
 
 @privsep.mount_pctxt.entrypoint
@@ -75,13 +77,15 @@ def attach_file(path: str) -> str:
 
 @privsep.mount_pctxt.entrypoint
 def detach_file(path: str) -> None:
-    """Let go of a file's loop device: now, or when it is unmounted."""
-    checks.plain_path(path)
-    output, _errors = processutils.execute(
-        'losetup', '--noheadings', '--output', 'NAME', '--associated', path)
-    for device in output.split():
-        if _LOOP.fullmatch(device):
-            processutils.execute('losetup', '--detach', device)
+    """Let go of a file's loop device: now, or when it is unmounted.
+
+    The file itself is not looked at: its server may be gone.
+    """
+    for loop in _LOOPS.glob('loop*'):
+        with contextlib.suppress(FileNotFoundError):
+            if (loop / 'loop/backing_file').read_text().strip('\n') == path:
+                processutils.execute('losetup', '--detach',
+                                     f'/dev/{loop.name}')
 
 
 @privsep.mount_pctxt.entrypoint
@@ -115,23 +119,23 @@ def is_free(device: str) -> bool:
 
 
 @privsep.mount_pctxt.entrypoint
-def responds(device: str) -> bool:
-    """Tell whether a device can be read, past all caches."""
-    if not os.path.exists(device):
-        return False
-    checks.block_device(device)
+def responds(path: str) -> bool:
+    """Tell whether a device, or a file, can be read, past all caches.
+
+    It takes no longer than :data:`SILENCE`.
+
+    :param path: or a link to it
+    """
+    return is_answering(path)
+
+
+def is_answering(path: str) -> bool:
+    """Tell the same, to who is root already"""
     try:
-        descriptor = os.open(device, os.O_RDONLY | os.O_DIRECT)
+        apart.run('read', path, SILENCE)
     except OSError:
         return False
-    try:
-        # O_DIRECT wants memory of whole pages.
-        with mmap.mmap(-1, _PAGE) as page:
-            return os.preadv(descriptor, [page], 0) > 0
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+    return True
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@
 """Privileged acts on the mounts that appear in instances."""
 
 from collections.abc import Sequence
+import contextlib
 import ctypes
 import os
 from typing import Any
@@ -22,6 +23,8 @@ from oslo_concurrency import processutils
 
 from nova_docker import privsep
 from nova_docker.privsep import acts
+from nova_docker.privsep import apart
+from nova_docker.privsep import blocks
 from nova_docker.privsep import checks
 from nova_docker.privsep import mounttable
 
@@ -29,8 +32,6 @@ _MS_RDONLY = 0x1
 _MS_REMOUNT = 0x20
 _MS_BIND = 0x1000
 _MS_SHARED = 0x100000
-_MNT_DETACH = 0x2
-_UMOUNT_NOFOLLOW = 0x8
 
 #: What a mount has apart from its file system: mount(2) forgets what it is
 #: not told again.
@@ -113,21 +114,23 @@ def detach(point: str, lazy: bool = False) -> None:
 
     :param lazy: also if it is in use, or its storage is gone; it goes when
         that ends
+    :raises TimeoutError: its storage does not answer
     :raises OSError: if it is in use, or can't be written to any more
     """
     checks.mount_point(point)
     if not lazy:
-        _flush(point)
-    _check(_libc.umount2(os.fsencode(point), _UMOUNT_NOFOLLOW
-                         | (_MNT_DETACH if lazy else 0)), point)
+        apart.run('unmount', point, blocks.SILENCE,
+                  lambda: _is_answering(point))
+        return
+    with contextlib.suppress(TimeoutError):
+        apart.run('forsake', point, blocks.SILENCE)
 
 
-def _flush(point: str) -> None:
-    descriptor = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        _check(_libc.syncfs(descriptor), point)
-    finally:
-        os.close(descriptor)
+def _is_answering(point: str) -> bool:
+    """Tell whether something that takes long to be unmounted goes on."""
+    found = mounttable.find(point)
+    return found is not None and blocks.is_answering(
+        found.source if found.source.startswith('/dev/') else point)
 
 
 class _Attributes(ctypes.Structure):

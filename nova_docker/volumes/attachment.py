@@ -232,7 +232,13 @@ class Attachments:
         if record.other:
             self._steps.disconnect_other(record)
         if not self._steps.is_elsewhere(record):
-            self._steps.release(record, force)
-            self._steps.disconnect(self._records.save(dataclasses.replace(
-                record, state=records.State.DETACHING)))
+            if self._steps.is_lost(record):
+                self._steps.drop(self._detaching(record))
+            else:
+                self._steps.release(record, force)
+                self._steps.disconnect(self._detaching(record))
         self._records.remove(record)
+
+    def _detaching(self, record: records.Record) -> records.Record:
+        return self._records.save(dataclasses.replace(
+            record, state=records.State.DETACHING))

@@ -85,7 +85,7 @@ class Steps:
         """
         path = (self._records.link(record) if record.encryption
                 else record.path)
-        if path and os.path.exists(path):
+        if path and blocks.responds(path):
             with device(path) as found:
                 self._wait_until_idle(record, found)
 
@@ -116,9 +116,10 @@ class Steps:
                                      'the running server: stop that first.')
 
     def unmount(self, record: records.Record) -> None:
-        """Unmount when nobody uses it any more.
+        """Unmount when nobody uses it any more, or its storage is gone.
 
-        :raises DeviceDetachFailed: somebody still does, after a time-out
+        :raises DeviceDetachFailed: somebody still does, after a time-out; or
+            its storage does not answer, and may do so again
         """
         try:
             self.patiently(self._try_to_unmount, record)
@@ -130,6 +131,8 @@ class Steps:
         try:
             self._points.unmount(record.instance, propagate.Kind.VOLUMES,
                                  record.name)
+        except TimeoutError as error:
+            raise in_use(record, 'its storage does not answer.') from error
         except OSError as error:
             if error.errno == errno.EBUSY:
                 return False
@@ -186,11 +189,43 @@ class Steps:
         try:
             connector.disconnect(record.connection, record.found)
         except Exception as error:
-            if record.path is None or blocks.responds(_real(record)):
+            if record.path is None or blocks.responds(record.path):
                 raise
             LOG.warning('The storage of volume %s does not answer: %s',
                         record.volume, error, instance_uuid=record.instance)
             connector.disconnect(record.connection, record.found, force=True)
+
+    @staticmethod
+    def is_lost(record: records.Record) -> bool:
+        """Tell whether a volume is connected and does not answer."""
+        return record.path is not None and not blocks.responds(record.path)
+
+    def drop(self, record: records.Record) -> None:
+        """Let go of a volume that does not answer, whoever uses it.
+
+        It is disconnected first: what waits for it ends with an error then,
+        and keeps nothing else any more.
+        """
+        path = str(record.path)
+        LOG.warning('The storage of volume %s does not answer. What is not '
+                    'written to it by now is lost.', record.volume,
+                    instance_uuid=record.instance)
+        connector.disconnect(record.connection, record.found, force=True)
+        if record.encryption:
+            self._close_lost(record)
+        blocks.detach_file(_plain(path))
+
+    def _close_lost(self, record: records.Record) -> None:
+        """Take away what decrypts a volume, when the last who waits ends."""
+        def closed(_each: records.Record) -> bool:
+            try:
+                connector.close(self._records.link(record), record.encryption)
+            except processutils.ProcessExecutionError:
+                return False
+            return True
+
+        with contextlib.suppress(tenacity.RetryError):
+            self.patiently(closed, record)
 
     def disconnect_other(self, record: records.Record) -> None:
         """Disconnect where a volume was to move to, or has moved from."""
@@ -224,6 +259,13 @@ def in_use(record: records.Record, reason: str) -> Exception:
 
 def _real(record: records.Record) -> str:
     return os.path.realpath(str(record.path))
+
+
+def _plain(path: str) -> str:
+    """Return a file's real path, without a look at the share that it is on."""
+    mount, name = os.path.split(path)
+    base, share = os.path.split(mount)
+    return os.path.join(os.path.realpath(base), share, name)
 
 
 def _is_file(path: str) -> bool:
