@@ -33,9 +33,9 @@ SUITE = 'bookworm'
 TOOLS = ('debootstrap', 'e2fsprogs', 'qemu-system-x86')
 #: What is in it.
 PACKAGES = (
-    'btrfs-progs', 'busybox-static', 'ca-certificates', 'cryptsetup-bin',
-    'dbus', 'dmsetup', 'docker.io', 'initramfs-tools', 'iproute2',
-    'iptables', 'kmod', 'linux-image-amd64', 'multipath-tools',
+    'apparmor', 'btrfs-progs', 'busybox-static', 'ca-certificates',
+    'cryptsetup-bin', 'dbus', 'dmsetup', 'docker.io', 'initramfs-tools',
+    'iproute2', 'iptables', 'kmod', 'linux-image-amd64', 'multipath-tools',
     'nfs-kernel-server', 'nvme-cli', 'open-iscsi', 'procps', 'python3',
     'sg3-utils', 'systemd-sysv', 'tini', 'udev', 'xfsprogs')
 SIZE = '10G'
@@ -56,12 +56,12 @@ TTYPath=/dev/ttyS0
 ExecStart=/bin/sh /job/run
 ExecStopPost=/sbin/poweroff --force
 """
+_WANTED = 'etc/systemd/system/multi-user.target.wants/job.service'
 _FILES = {
     'etc/fstab': f'/dev/vda / ext4 defaults 0 1\njob /job 9p {_9P} 0 0\n',
     'etc/hostname': 'kernel\n',
     'etc/hosts': '127.0.0.1 localhost kernel\n',
     'etc/systemd/system/job.service': _UNIT,
-    'etc/systemd/system/multi-user.target.wants/job.service': _UNIT,
 }
 
 
@@ -134,8 +134,7 @@ class Machine:
             '-smp', str(os.cpu_count() or 1), '-m', '3G',
             '-nodefaults', '-nographic', '-serial', 'stdio', '-no-reboot',
             '-kernel', self._kernel, '-initrd', self._initrd,
-            '-append', 'root=/dev/vda rw console=ttyS0 panic=1 quiet '
-            'apparmor=0',
+            '-append', 'root=/dev/vda rw console=ttyS0 panic=1 quiet',
             '-snapshot', '-drive', f'file={self._disk},format=raw,if=virtio',
         ]
         for tag, path in shares.items():
@@ -154,6 +153,7 @@ class Machine:
                  f'--include={",".join(PACKAGES)}', SUITE, f'{root}')
         for name, content in _FILES.items():
             (root / name).write_text(content)
+        (root / _WANTED).symlink_to('../job.service')
         (root / 'job').mkdir()
         self._do('cp', f'{root}/vmlinuz', f'{self._kernel}')
         self._do('cp', f'{root}/initrd.img', f'{self._initrd}')

@@ -24,7 +24,8 @@ from nova_docker.tests.functional.volumes import base as volumes
 from nova_docker.tests.kernel import base
 
 #: It appends numbers to one file, which it has open, until it is told to end.
-_WRITER = ('until test -d /volumes/vdb; do sleep 0.1; done; '
+_WRITER = ('until touch /volumes/vdb/numbers; do sleep 0.1; done '
+           '2>/dev/null; '
            'exec 3>> /volumes/vdb/numbers; number=0; '
            'until test -e /volumes/vdb/end; do number=$((number + 1)); '
            'echo $number >&3; done')
