@@ -84,6 +84,7 @@ class Destroy:
                 network_info: model.NetworkInfo) -> None:
         errors.take_all(
             lambda: self._disks.unmount(instance),
+            lambda: self._volumes.discard_lost(instance),
             lambda: self._workloads.discard(instance),
             lambda: self._drives.discard(instance.uuid),
             lambda: self._volumes.remove(instance),

@@ -102,6 +102,10 @@ class Attachments:
             self._steps.unmount(record)
             self._forget(record)
 
+    def is_lost(self, record: records.Record) -> bool:
+        """Tell whether a volume is connected and does not answer."""
+        return self._steps.is_lost(record)
+
     def discard(self, record: records.Record) -> None:
         """Take a volume away from a workload that is gone, or must do without.
 

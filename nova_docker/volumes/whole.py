@@ -101,6 +101,16 @@ class Volumes:
             functools.partial(self._attachments.discard, record)
             for record in self._records.of_instance(instance.uuid)))
 
+    def discard_lost(self, instance: objects.Instance) -> None:
+        """Take away the volumes whose storage does not answer.
+
+        What waits for them can't be ended before.
+        """
+        errors.take_all(*(
+            functools.partial(self._attachments.discard, record)
+            for record in self._records.of_instance(instance.uuid)
+            if self._attachments.is_lost(record)))
+
     def remove(self, instance: objects.Instance) -> None:
         """Take every volume away, and remove the ephemeral disks.
 
