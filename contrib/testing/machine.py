@@ -35,9 +35,10 @@ TOOLS = ('debootstrap', 'e2fsprogs', 'qemu-system-x86')
 PACKAGES = (
     'apparmor', 'btrfs-progs', 'busybox-static', 'ca-certificates',
     'cryptsetup-bin', 'dbus', 'dmsetup', 'docker.io', 'initramfs-tools',
-    'iproute2', 'iptables', 'kmod', 'linux-image-amd64', 'multipath-tools',
-    'nfs-kernel-server', 'nvme-cli', 'open-iscsi', 'procps', 'python3',
-    'sg3-utils', 'systemd-sysv', 'tini', 'udev', 'xfsprogs')
+    'iproute2', 'iptables', 'kmod', 'linux-image-amd64', 'lsscsi',
+    'multipath-tools', 'nfs-kernel-server', 'nvme-cli', 'open-iscsi',
+    'procps', 'python3', 'sg3-utils', 'systemd-sysv', 'tini', 'udev',
+    'xfsprogs')
 SIZE = '10G'
 #: Seconds to make its disk, and for it to boot with the accelerator of a
 #: processor that may not really have one.

@@ -241,6 +241,7 @@ def _in_guest(shop: Workshop, stestr: list[str]) -> str:
     return '\n'.join((
         f'export PATH={path}:$PATH HOME=/root LC_ALL=C.UTF-8',
         'export PYTHONDONTWRITEBYTECODE=1',
+        'modprobe --all loop target_core_iblock iscsi_target_mod',
         f'cd {shlex.quote(str(shop.source))}',
         'mkdir /root/stestr',
         shlex.join([*stestr, 'run', '--concurrency', '1']),

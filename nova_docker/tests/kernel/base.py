@@ -63,6 +63,9 @@ class KernelCase(base.VolumesTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        # os-brick has locks between processes.
+        self.flags(lock_path=self.useFixture(fixtures.TempDir()).path,
+                   group='oslo_concurrency')
         for context in (privsep.mount_pctxt, brick.default):
             self.useFixture(fixtures.MockPatchObject(
                 context, 'client_mode', True))
