@@ -97,7 +97,7 @@ def describe(vif: model.VIF) -> Interface:
         mac=vif['address'].lower(),
         mtu=vif['network'].get_meta('mtu') or _DEFAULT_MTU,
         addresses=tuple(_addresses(subnets)),
-        routes=_routes(subnets),
+        routes=_routes(subnets, _is_of_ovn(vif)),
         accept_ra=any(s.get_meta('ipv6_address_mode') for s in subnets))
 
 
@@ -136,17 +136,26 @@ def _addresses(subnets: list[model.Subnet]) -> Iterator[str]:
             yield f"{address['address']}/{length}"
 
 
-def _routes(subnets: list[model.Subnet]) -> tuple[Route, ...]:
+def _is_of_ovn(vif: model.VIF) -> bool:
+    """Whether OVN bound the port, of Neutron's mechanism drivers."""
+    return 'ovn' in vif['details'].get('bound_drivers', {}).values()
+
+
+def _routes(subnets: list[model.Subnet], ovn: bool) -> tuple[Route, ...]:
     """Return the routes of an interface, one for a destination.
 
     A subnet's own routes go before its gateway (RFC 3442), an earlier
     subnet before a later one.
+
+    :param ovn: it is OVN that answers for the metadata service
     """
     networks = [ipaddress.ip_network(s['cidr']) for s in subnets]
     routes: dict[str, Route] = {}
     for destination, gateway in [*_static_routes(subnets),
                                  *_default_routes(subnets),
-                                 *_metadata_routes(subnets)]:
+                                 *_metadata_routes(subnets),
+                                 *(_ovn_metadata_routes(subnets)
+                                   if ovn else [])]:
         routes.setdefault(destination, Route(
             destination, gateway, _is_onlink(gateway, networks)))
     return tuple(routes.values())
@@ -194,6 +203,19 @@ def _metadata_routes(
         if (server and subnet['version'] == 4
                 and not _address_of(subnet['gateway'])):
             yield _METADATA, server
+
+
+def _ovn_metadata_routes(
+    subnets: list[model.Subnet],
+) -> Iterator[tuple[str, str | None]]:
+    """Yield the way to the metadata service that OVN has on every network.
+
+    No router has it there. OVN's DHCP announces its address as the next
+    hop, which the subnet as Nova knows it does not show; but the service
+    also answers on the link for the address that everyone asks.
+    """
+    if any(subnet['version'] == 4 for subnet in subnets):
+        yield _METADATA, None
 
 
 def _subnet_nameservers(subnet: model.Subnet) -> list[str]:

@@ -154,6 +154,23 @@ class RoutesTestCase(unittest.TestCase):
             _subnet(gateway=None, dhcp_server='10.0.0.2',
                     routes=(('169.254.169.254/32', '10.0.0.3'),)))
 
+    def test_metadata_of_ovn_is_on_the_link(self) -> None:
+        ovn = {'bound_drivers': {'0': 'ovn'}}
+        six = _subnet('2001:db8::/64', gateway=None)
+        there = vif.Route('169.254.169.254/32', None)
+        other = vif.Route('169.254.169.254/32', '10.0.0.3')
+        for expected, subnets in (
+                ((vif.Route('0.0.0.0/0', '10.0.0.1'), there),
+                 [six, _subnet()]),
+                ((), [six]),
+                ((other,), [_subnet(
+                    gateway=None,
+                    routes=(('169.254.169.254/32', '10.0.0.3'),))])):
+            self.assertEqual(expected, vif.describe(
+                _port(*subnets, details=ovn)).routes)
+        self.assertNotIn(there, vif.describe(_port(_subnet(), details={
+            'bound_drivers': {'0': 'openvswitch'}})).routes)
+
 
 class NameserversTestCase(unittest.TestCase):
     """Who resolves names for a server."""
