@@ -65,15 +65,11 @@ class Workshop:
         repository.mkdir()
         stestr = _stestr(stage, os.fspath(repository))
         self.run(stage, *stestr, 'run', *options, minutes=minutes, **env)
-        return self.count(stage, *stestr, 'last', '--subunit',
-                          listed=self.listed(stestr, **env))
-
-    def listed(self, stestr: list[str], **env: str) -> list[str]:
-        """Return the names of the tests that should run."""
-        return subprocess.run(
+        listed = subprocess.run(
             [*stestr, 'list'], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, text=True, env=self.env | env,
             cwd=self.source, check=False).stdout.splitlines()
+        return self.count(stage, *stestr, 'last', '--subunit', listed=listed)
 
     def run_tempest(self, stage: str, minutes: int) -> Outcome:
         """Run those of Tempest's tests that <stage>.txt selects."""
@@ -223,20 +219,21 @@ def kernel(shop: Workshop) -> Outcome:
     job.mkdir()
     guest = machine.Machine(shop.logs / 'machine', shop.env,
                             shop.log('kernel'))
+    for name in ('listed', 'subunit'):
+        (job / name).touch()
     guest.prepare()
-    stestr = _stestr('kernel', '/root/stestr')
-    status = guest.run(
-        _in_guest(shop, stestr), (shop.source, shop.cloud.venv), job,
-        minutes=90)
+    status = guest.run(_in_guest(shop), (shop.source, shop.cloud.venv), job,
+                       minutes=90)
     result = shop.count('kernel', 'cat', f'{job}/subunit',
-                        listed=shop.listed(stestr))
+                        listed=(job / 'listed').read_text().splitlines())
     if status and not result.failed:
         result.failed.append(f'the virtual machine (exit status {status})')
     return result
 
 
-def _in_guest(shop: Workshop, stestr: list[str]) -> str:
-    """Return a script that runs tests and leaves what they say of it."""
+def _in_guest(shop: Workshop) -> str:
+    """Return a script that runs the tests and leaves their results."""
+    stestr = _stestr('kernel', '/root/stestr')
     path = shlex.quote(f'{shop.cloud.venv}/bin')
     return '\n'.join((
         f'export PATH={path}:$PATH HOME=/root LC_ALL=C.UTF-8',
@@ -247,6 +244,7 @@ def _in_guest(shop: Workshop, stestr: list[str]) -> str:
         shlex.join([*stestr, 'run', '--concurrency', '1']),
         'status=$?',
         shlex.join([*stestr, 'last', '--subunit']) + ' > /job/subunit',
+        shlex.join([*stestr, 'list']) + ' > /job/listed',
         'exit $status'))
 
 
