@@ -135,7 +135,9 @@ class Machine:
             '-smp', str(os.cpu_count() or 1), '-m', '3G',
             '-nodefaults', '-nographic', '-serial', 'stdio', '-no-reboot',
             '-kernel', self._kernel, '-initrd', self._initrd,
-            '-append', 'root=/dev/vda rw console=ttyS0 panic=1 quiet',
+            # On a busy machine the emulated timers seem not to tick at boot.
+            '-append', 'root=/dev/vda rw console=ttyS0 panic=1 quiet '
+            'no_timer_check',
             '-snapshot', '-drive', f'file={self._disk},format=raw,if=virtio',
         ]
         for tag, path in shares.items():
