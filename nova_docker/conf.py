@@ -146,6 +146,15 @@ Options with which volumes are mounted, separated by commas. Without
 ``nosuid`` and ``nodev`` whoever can write a volume's blocks elsewhere can
 bring programs and devices with any privileges into a container.
 """),
+    cfg.StrOpt(
+        'root_volume_mount_options', default='nodev',
+        help="""
+Options with which a volume is mounted that is the root disk of a server,
+separated by commas. With ``nosuid`` no program of the server, as sudo, can
+raise privileges. Without ``nodev`` whoever can write the volume's blocks
+elsewhere can bring devices into a container. Volumes for data have
+``volume_mount_options``.
+"""),
     cfg.BoolOpt(
         'volume_only_formatted_here', default=False,
         help="""

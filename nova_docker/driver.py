@@ -68,6 +68,10 @@ from nova_docker.network import sandbox
 from nova_docker.network import wiring
 from nova_docker import processor
 from nova_docker import resources
+from nova_docker.rootvolume import content
+from nova_docker.rootvolume import entry
+from nova_docker.rootvolume import files
+from nova_docker.rootvolume import gate
 from nova_docker import startup
 from nova_docker.volumes import attachment
 from nova_docker.volumes import connector
@@ -94,6 +98,7 @@ class DockerDriver(driver.ComputeDriver):
         **driver.ComputeDriver.capabilities,
         'has_imagecache': True,
         'supports_attach_interface': True,
+        'supports_bfv_rescue': True,
         'supports_device_tagging': True,
         'supports_evacuate': True,
         'supports_extend_volume': True,
@@ -127,17 +132,6 @@ class DockerDriver(driver.ComputeDriver):
         drives = configdrive.ConfigDrive(engine, boxes)
         points = propagate.Propagation(options.mounts_path)
         self._shares = shares.Shares(points)
-        self._workloads = workloads = workload.Workload(
-            engine, keys.Keys(engine), injection.Injection(engine), drives,
-            points, devices.tag, self._resources.host)
-        disks = rootdisk.RootDisk(engine)
-        self._power = power.Power(engine, network, workloads, disks)
-        self._suspension = suspension.Suspension(
-            engine, self._query, self._power, network, boxes, points,
-            self._resources.host)
-        self._serial = serial.Serial(
-            engine, CONF.serial_console.proxyclient_address,
-            CONF.serial_console.port_range)
         kept = records.Records(os.path.join(CONF.state_path, 'connections'))
         acts = steps.Steps(engine, points, kept)
         self._moves = move.Move(acts, points, kept)
@@ -147,19 +141,34 @@ class DockerDriver(driver.ComputeDriver):
             points, os.path.join(CONF.state_path, 'ephemeral'))
         self._volumes = volumes = whole.Volumes(
             self._attachments, self._moves, kept, points, local)
+        roots = content.Roots(engine, images, image_api, volumes, points,
+                              gate.Gate(engine))
+        contents = files.Files(engine)
+        self._workloads = workloads = workload.Workload(
+            engine, keys.Keys(contents), injection.Injection(contents),
+            drives, points, devices.tag, self._resources.host, roots,
+            entry.Entry(engine), contents)
+        disks = rootdisk.RootDisk(engine)
+        self._power = power.Power(engine, network, workloads, disks)
+        self._suspension = suspension.Suspension(
+            engine, self._query, self._power, network, boxes, points,
+            self._resources.host)
+        self._serial = serial.Serial(
+            engine, CONF.serial_console.proxyclient_address,
+            CONF.serial_console.port_range)
         self._usage = usage.Usage(kept)
         self._destroy = destroy.Destroy(network, workloads, disks,
                                         self._power, drives, points,
                                         volumes, self._serial)
         self._spawn = spawn.Spawn(engine, images, network, workloads,
-                                  volumes, self._destroy, virtapi)
+                                  volumes, self._destroy, virtapi, roots)
         self._rebuild = rebuild.Rebuild(images, workloads, self._power,
                                         disks, self._spawn)
         self._resize = resize.Resize(
             engine, workloads, self._power, volumes, self._destroy,
             migration.Migration(image_api, self._snapshot, self._power,
-                                self._spawn))
-        self._passwords = password.Password(engine)
+                                self._spawn, roots))
+        self._passwords = password.Password(engine, contents)
         self._rescue = rescue.Rescue(images, workloads, self._power, disks,
                                      self._passwords)
         self._console = output.Output(engine, options.console_output_max_size)
@@ -295,7 +304,7 @@ class DockerDriver(driver.ComputeDriver):
             block_device_info = attach_block_devices(context, instance, bdms)
         self._rebuild(context, instance, image_meta, configdrive.Details(
             _ports(network_info), injected_files or (), admin_password,
-            block_device_info), evacuate)
+            block_device_info), evacuate, reimage_boot_volume)
 
     def instance_on_disk(self, instance: objects.Instance) -> bool:
         return self._workloads.is_here(instance)

@@ -37,11 +37,15 @@ IMAGE = LABEL_PREFIX + 'image'
 #: What it was made with: a resize without a restart can't change a label.
 FLAVOR = LABEL_PREFIX + 'flavor'
 VERSION = LABEL_PREFIX + 'version'
+#: The working directory of a workload whose root is a volume.
+WORKDIR = LABEL_PREFIX + 'workdir'
 #: What the labels mean may change; this says which meaning they have.
 FORMAT = '1'
 
 #: The engine image of the sandbox, built by the driver.
 SANDBOX_IMAGE = 'nova-docker/sandbox:1'
+#: What workloads whose root is a volume start from, built likewise.
+GATE_IMAGE = 'nova-docker/gate:1'
 
 _IMAGES = 'nova-docker/image'
 _UUID = r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
@@ -54,6 +58,7 @@ class Role(enum.StrEnum):
     WORKLOAD = 'workload'
     SANDBOX = 'sandbox'
     CONFIG = 'config'
+    UNPACKING = 'unpacking'
 
 
 def workload(uuid: str) -> str:
@@ -79,6 +84,16 @@ def config_drive(uuid: str) -> str:
 def successor(uuid: str) -> str:
     """Return the name of a container that is about to be the workload."""
     return f'nova-{uuid}-new'
+
+
+def unpacked(uuid: str) -> str:
+    """Return the name of a container of the image that a volume gets."""
+    return f'nova-{uuid}-image'
+
+
+def root(uuid: str) -> str:
+    """Return the name of the container through which a volume gets it."""
+    return f'nova-{uuid}-root'
 
 
 def trial() -> str:

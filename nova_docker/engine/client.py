@@ -18,6 +18,7 @@ Calls are short and have a timeout; streams have another.
 
 import base64
 from collections.abc import Generator
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -340,6 +341,12 @@ class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
     def write_archive(self, name: str, path: str, archive: bytes) -> None:
         """Unpack a tar below ``path`` in a container's file system."""
         self._calls.put_archive(name, path, archive)
+
+    @failures.checked
+    def write_stream(self, name: str, path: str,
+                     archive: Iterable[bytes]) -> None:
+        """Unpack a large tar below ``path`` in a container's file system."""
+        self._streams.put_archive(name, path, iter(archive))
 
     def export(self, name: str) -> Generator[bytes, None, None]:
         """Yield a tar of a container's whole file system.

@@ -25,26 +25,20 @@ import stat
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.instances import files
+from nova_docker.rootvolume import layout
 
-_DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 #: By anybody: whose command it is, only the engine knows.
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 
-def _search_path(container: client.Document) -> list[str]:
-    environment = dict(entry.partition('=')[::2]
-                       for entry in container['Config']['Env'] or [])
-    return environment.get('PATH', _DEFAULT_PATH).split(':')
-
-
 def _candidates(container: client.Document, command: str) -> list[str]:
-    workdir = container['Config']['WorkingDir'] or '/'
-    directories = [''] if '/' in command else _search_path(container)
-    return [posixpath.join(workdir, directory, command)
+    directories = ([''] if '/' in command else layout.search_path(
+        layout.environment(container)))
+    return [posixpath.join(layout.workdir(container), directory, command)
             for directory in directories]
 
 
-def _is_executable(engine: client.Engine, name: str, path: str) -> bool:
+def _is_executable(engine: files.Source, name: str, path: str) -> bool:
     try:
         _path, found = files.find(engine, name, path)
     except (errors.EngineNotFound, errors.EngineBadRequest):
@@ -52,7 +46,7 @@ def _is_executable(engine: client.Engine, name: str, path: str) -> bool:
     return found.is_file and bool(found.mode & _EXECUTABLE)
 
 
-def exists(engine: client.Engine, container: client.Document,
+def exists(engine: files.Source, container: client.Document,
            command: str) -> bool:
     """Tell whether a container has a program.
 
@@ -63,14 +57,15 @@ def exists(engine: client.Engine, container: client.Document,
                for path in _candidates(container, command))
 
 
-def check(engine: client.Engine, name: str) -> None:
+def check(engine: files.Source, name: str) -> None:
     """See that a created container's command can be run.
 
     :param name: the container
     :raises EngineBadRequest: with a sentence that names the command
     """
     container = engine.container(name)
-    if not exists(engine, container, container['Path']):
+    program = layout.command(container)[0]
+    if not exists(engine, container, program):
         raise errors.EngineBadRequest(
-            f"the command '{container['Path']}' does not exist in the image "
+            f"the command '{program}' does not exist in the image "
             "or is not executable")

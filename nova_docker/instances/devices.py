@@ -42,10 +42,8 @@ def tag(instance: objects.Instance) -> None:
 
 def volume_tags(instance: objects.Instance) -> Mapping[str, str]:
     """Return the tags of an instance's volumes that have one, by volume."""
-    mappings = objects.BlockDeviceMappingList.get_by_instance_uuid(
-        nova_context.get_admin_context(), instance.uuid)
-    return {mapping.volume_id: mapping.tag for mapping in mappings
-            if mapping.volume_id and 'tag' in mapping and mapping.tag}
+    return {mapping.volume_id: mapping.tag
+            for mapping in _tagged_volumes(instance)}
 
 
 def next_name(mappings: objects.BlockDeviceMappingList,
@@ -101,9 +99,24 @@ def _tagged(instance: objects.Instance
 
 
 def _disks(instance: objects.Instance) -> list[objects.DiskMetadata]:
-    """Return the tagged volumes, with the directory that is named so."""
+    """Return the tagged volumes, with the directory of each."""
     return [
-        objects.DiskMetadata(
-            serial=volume, tags=[tag],
-            **{'path': f'/volumes/{tag}'} if propagate.is_name(tag) else {})
-        for volume, tag in volume_tags(instance).items()]
+        objects.DiskMetadata(serial=mapping.volume_id, tags=[mapping.tag],
+                             **_path(mapping))
+        for mapping in _tagged_volumes(instance)]
+
+
+def _path(mapping: objects.BlockDeviceMapping) -> dict[str, str]:
+    """Return where a volume is, unless its tag can be no name there."""
+    if 'boot_index' in mapping and mapping.boot_index == 0:
+        return {'path': '/'}
+    return ({'path': f'/volumes/{mapping.tag}'}
+            if propagate.is_name(mapping.tag) else {})
+
+
+def _tagged_volumes(instance: objects.Instance
+                    ) -> list[objects.BlockDeviceMapping]:
+    mappings = objects.BlockDeviceMappingList.get_by_instance_uuid(
+        nova_context.get_admin_context(), instance.uuid)
+    return [mapping for mapping in mappings
+            if mapping.volume_id and 'tag' in mapping and mapping.tag]

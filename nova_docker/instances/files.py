@@ -20,6 +20,7 @@ import http
 import io
 import tarfile
 import time
+from typing import Protocol
 
 from nova_docker.engine import client
 from nova_docker import errors
@@ -44,6 +45,22 @@ class Member:
     gid: int = 0
 
 
+class Source(Protocol):
+    """Whose files they are: an engine's, or what knows of other roots."""
+
+    def container(self, name: str) -> client.Document:
+        """Inspect a container."""
+
+    def stat(self, name: str, path: str) -> client.FileStat:
+        """Describe a file of it."""
+
+    def read_archive(self, name: str, path: str) -> bytes:
+        """Return a tar of a small file."""
+
+    def write_archive(self, name: str, path: str, archive: bytes) -> None:
+        """Unpack a tar in it."""
+
+
 def pack(members: Iterable[Member]) -> bytes:
     """Return a tar of files and directories that are made now."""
     packed, now = io.BytesIO(), int(time.time())
@@ -60,7 +77,7 @@ def pack(members: Iterable[Member]) -> bytes:
     return packed.getvalue()
 
 
-def find(engine: client.Engine, name: str,
+def find(engine: Source, name: str,
          path: str) -> tuple[str, client.FileStat]:
     """Return where a path leads, through symbolic links, and what is there.
 
@@ -74,7 +91,7 @@ def find(engine: client.Engine, name: str,
     return path, found
 
 
-def _stat(engine: client.Engine, name: str, path: str) -> client.FileStat:
+def _stat(engine: Source, name: str, path: str) -> client.FileStat:
     try:
         return engine.stat(name, path)
     except errors.EngineError as error:
@@ -85,7 +102,7 @@ def _stat(engine: client.Engine, name: str, path: str) -> client.FileStat:
         raise errors.EngineNotFound(f'{path} leads nowhere', 404) from error
 
 
-def read(engine: client.Engine, name: str, path: str) -> str:
+def read(engine: Source, name: str, path: str) -> str:
     """Return the text of a file; empty if there is no such file.
 
     :raises EngineError: if it is too large

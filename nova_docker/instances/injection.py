@@ -19,7 +19,6 @@ import itertools
 import posixpath
 
 from nova import objects
-from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.instances import files
 from nova_docker import names
@@ -38,7 +37,7 @@ class Injection:
     :param engine: whose containers are written to
     """
 
-    def __init__(self, engine: client.Engine) -> None:
+    def __init__(self, engine: files.Source) -> None:
         self._engine = engine
 
     def write(self, instance: objects.Instance,

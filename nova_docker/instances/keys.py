@@ -22,8 +22,10 @@ from oslo_log import log as logging
 
 from nova import objects
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker.instances import files
 from nova_docker import names
+from nova_docker.rootvolume import layout
 
 LOG = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ class Keys:
     :param engine: whose containers are written to
     """
 
-    def __init__(self, engine: client.Engine) -> None:
+    def __init__(self, engine: files.Source) -> None:
         self._engine = engine
         self._accounts: dict[tuple[str, str], Account | None] = {}
 
@@ -109,10 +111,18 @@ class Keys:
                         'pair is only in the metadata.',
                         container['Config']['User'], instance=instance)
             return
+        owner = dataclasses.replace(owner, home=self._home(name, owner))
         existing = files.read(self._engine, name,
                               f'{owner.home}/.ssh/authorized_keys')
         self._engine.write_archive(
             name, '/', archive(instance.key_data, existing, owner))
+
+    def _home(self, name: str, owner: Account) -> str:
+        """Return the home directory without links, if it is there."""
+        try:
+            return files.find(self._engine, name, owner.home)[0]
+        except errors.EngineNotFound:
+            return owner.home
 
     def owner(self, name: str) -> Account:
         """Return whom a created container starts as; root if in doubt."""
@@ -123,10 +133,14 @@ class Keys:
                  container: client.Document) -> Account | None:
         """Return the account of a created container's user.
 
-        An engine image never changes, so each is read but once: the engine
+        An engine image, unlike a volume, never changes, so each is read but
+        once: the engine
         starts a process for that, and a spawn has few steps as slow.
         """
         user = container['Config']['User']
+        if layout.source(container):
+            return account(user, files.read(self._engine, name,
+                                            '/etc/passwd'))
         read = container['Image'], user
         known = self._accounts
         if read not in known:

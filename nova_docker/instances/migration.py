@@ -34,6 +34,7 @@ from nova_docker.instances import configdrive
 from nova_docker.instances import power
 from nova_docker.instances import spawn
 from nova_docker.network import connection
+from nova_docker.rootvolume import content
 
 LOG = logging.getLogger(__name__)
 
@@ -45,17 +46,20 @@ class Migration:
     :param snapshots: uploads a root disk
     :param stops: stops the server first
     :param build: builds it anew
+    :param roots: knows whose root disk is a volume
     """
 
     #: What is told of a disk that stays where it is.
     NOWHERE: ClassVar[str] = jsonutils.dumps({})
 
     def __init__(self, image_api: glance.API, snapshots: snapshot.Snapshot,
-                 stops: power.Power, build: spawn.Spawn) -> None:
+                 stops: power.Power, build: spawn.Spawn,
+                 roots: content.Roots) -> None:
         self._image_api = image_api
         self._snapshots = snapshots
         self._power = stops
         self._build = build
+        self._roots = roots
 
     @staticmethod
     def is_away(disk_info: str) -> bool:
@@ -64,7 +68,7 @@ class Migration:
 
     def send(self, context: Any, instance: objects.Instance,
              timeout: int) -> str:
-        """Stop the server and upload its root disk.
+        """Stop the server and upload its root disk, if it is no volume.
 
         It stays here as well, until the migration is confirmed. After a
         failure the server runs as before.
@@ -74,6 +78,8 @@ class Migration:
         """
         was_running = self._power.is_running(instance)
         self._power.off(instance, timeout)
+        if self._roots.has_any(instance):
+            return str(jsonutils.dumps({'image': None}))
         image_id = None
         try:
             image_id = self._image_api.create(context, {
@@ -99,7 +105,8 @@ class Migration:
         try:
             self._build(
                 context, instance, objects.ImageMeta.from_image_ref(
-                    context, self._image_api, image_id),
+                    context, self._image_api, image_id) if image_id
+                else objects.ImageMeta.from_instance(instance),
                 configdrive.Details(network_info), power_on)
         finally:
             self._forget(context, instance, image_id)

@@ -18,6 +18,7 @@ from nova import exception
 from nova import objects
 from nova_docker.engine import client
 from nova_docker.instances import command
+from nova_docker.instances import files
 from nova_docker import names
 
 _PROGRAM = 'chpasswd'
@@ -27,10 +28,13 @@ class Password:
     """Sets passwords in running workloads.
 
     :param engine: where they run
+    :param contents: their files
     """
 
-    def __init__(self, engine: client.Engine) -> None:
+    def __init__(self, engine: client.Engine, contents: files.Source
+                 ) -> None:
         self._engine = engine
+        self._files = contents
 
     def set(self, instance: objects.Instance, password: str) -> None:
         """Set root's password.
@@ -39,7 +43,7 @@ class Password:
         :raises InstancePasswordSetFailed: chpasswd refuses it
         """
         name = names.workload(instance.uuid)
-        if not command.exists(self._engine, self._engine.container(name),
+        if not command.exists(self._files, self._engine.container(name),
                               _PROGRAM):
             raise exception.SetAdminPasswdNotSupported(
                 f"The image of server {instance.uuid} has no '{_PROGRAM}', "

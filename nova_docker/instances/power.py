@@ -33,6 +33,7 @@ from nova_docker.instances import workload
 from nova_docker import lxcfs
 from nova_docker import names
 from nova_docker.network import connection
+from nova_docker.rootvolume import layout
 from nova_docker import spec
 
 LOG = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Power:
         # What it remembers is not so any more once its disk is written to.
         self._engine.remove_checkpoint(name)
         try:
-            self._engine.start(name)
+            self._workloads.start(instance)
         except errors.EngineUnavailable:
             raise
         except errors.EngineError as error:
@@ -134,9 +135,8 @@ class Power:
 
     @staticmethod
     def _is_shell(container: client.Document) -> bool:
-        command = [container['Path'], *container['Args']]
         return (container['Config']['Tty'] and
-                spec.is_interactive_shell(command))
+                spec.is_interactive_shell(layout.command(container)))
 
     def reboot(self, instance: objects.Instance,
                network_info: model.NetworkInfo, hard: bool) -> None:

@@ -27,6 +27,7 @@ from nova_docker.instances import power
 from nova_docker.instances import rootdisk
 from nova_docker.instances import spawn
 from nova_docker.instances import workload
+from nova_docker import names
 
 LOG = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Rebuild:
 
     def __call__(self, context: Any, instance: objects.Instance,
                  image_meta: objects.ImageMeta,
-                 details: configdrive.Details, evacuate: bool) -> None:
+                 details: configdrive.Details, evacuate: bool,
+                 reimage: bool = False) -> None:
         """Run the image in the server's place; leave its network as it is.
 
         The old root disk goes when the new one runs, and no sooner: after a
@@ -60,7 +62,12 @@ class Rebuild:
 
         :param details: its ports, and what the user gives with it
         :param evacuate: the server is not here: its host is lost
+        :param reimage: its root disk is a volume, which gets another image
+        :raises NotImplementedError: to be reimaged the volume has to leave,
+            so Nova destroys the server and spawns it again
         """
+        if reimage:
+            raise NotImplementedError
         instance.task_state = task_states.REBUILD_SPAWNING
         instance.save(expected_task_state=[task_states.REBUILDING])
         if evacuate or not self._workloads.is_here(instance):
@@ -72,12 +79,15 @@ class Rebuild:
                  image_meta: objects.ImageMeta,
                  details: configdrive.Details) -> None:
         self._workloads.check(instance)
-        image = self._images.ensure(context, instance, image_meta)
+        root = self._workloads.root(instance)
+        # What is on a volume stays.
+        image = (names.GATE_IMAGE if root else
+                 self._images.ensure(context, instance, image_meta))
         was_running = self._power.is_running(instance)
         self._power.off(instance)
         self._workloads.set_aside(instance)
         try:
-            self._workloads.create(instance, image, details)
+            self._workloads.create(instance, image, details, root=root)
             self._power.on(instance, details.network_info)
         except Exception:
             self._give_up(instance, details.network_info, was_running)

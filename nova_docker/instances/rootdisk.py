@@ -26,7 +26,9 @@ from nova_docker.engine import client
 from nova_docker import names
 from nova_docker.privsep import mounttable
 from nova_docker.privsep import overlay
+from nova_docker.privsep import rootfiles
 from nova_docker.privsep import subvolume
+from nova_docker.rootvolume import layout
 
 
 def directory(instance: objects.Instance) -> str:
@@ -82,6 +84,9 @@ class RootDisk:
     def _way(self, instance: objects.Instance,
              kept: client.Document) -> Callable[[str], None]:
         """Return what mounts the root disk of a container on a directory."""
+        volume = layout.source(kept)
+        if volume:
+            return functools.partial(rootfiles.lend, volume)
         driver = kept.get('GraphDriver') or {'Name': kept.get('Driver')}
         if driver['Name'] == 'overlay2':
             return functools.partial(

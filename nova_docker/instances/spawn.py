@@ -38,6 +38,7 @@ from nova_docker.instances import workload
 from nova_docker import lxcfs
 from nova_docker import names
 from nova_docker.network import connection
+from nova_docker.rootvolume import content
 from nova_docker.volumes import whole
 
 LOG = logging.getLogger(__name__)
@@ -56,12 +57,14 @@ class Spawn:
     :param attached: attaches the volumes
     :param undo: removes what a failed spawn has made
     :param events: waits for Neutron
+    :param roots: has the root file systems of volumes
     """
 
     def __init__(self, engine: client.Engine, images: store.Store,
                  network: connection.Connection,
                  workloads: workload.Workload, attached: whole.Volumes,
-                 undo: destroy.Destroy, events: virtapi.VirtAPI) -> None:
+                 undo: destroy.Destroy, events: virtapi.VirtAPI,
+                 roots: content.Roots) -> None:
         self._engine = engine
         self._images = images
         self._network = network
@@ -69,6 +72,7 @@ class Spawn:
         self._volumes = attached
         self._undo = undo
         self._events = events
+        self._roots = roots
 
     def __call__(self, context: Any, instance: objects.Instance,
                  image_meta: objects.ImageMeta,
@@ -82,10 +86,11 @@ class Spawn:
         network_info = details.network_info
         with self._undone_on_failure(instance, network_info):
             self._workloads.check(instance)
-            whole.refuse_root(details.block_devices)
+            on_volume = (whole.has_root(details.block_devices)
+                         or self._roots.has_any(instance))
             with futures.ThreadPoolExecutor(2, 'spawn') as threads:
-                image = threads.submit(self._images.ensure, context,
-                                       instance, image_meta)
+                image = threads.submit(
+                    self._image, context, instance, image_meta, on_volume)
                 with self._wired(instance, network_info, power_on):
                     self._network.plug(instance, network_info)
                     self._network.enclose(instance, network_info)
@@ -93,13 +98,27 @@ class Spawn:
                                             network_info)
                     self._volumes.ensure(context, instance,
                                          details.block_devices)
-                    self._workloads.create(instance, image.result(), details)
+                    if on_volume:
+                        self._roots.prepare(context, instance, image_meta)
+                    self._workloads.create(
+                        instance, image.result(), details,
+                        root=self._workloads.root(instance))
                     joined.result()
             if power_on:
                 lxcfs.prepare()
-                self._engine.start(names.workload(instance.uuid))
+                self._workloads.start(instance)
             else:
                 self._network.silence(network_info)
+
+    def _image(self, context: Any, instance: objects.Instance,
+               image_meta: objects.ImageMeta, on_volume: bool) -> str:
+        """Return the engine image to start from.
+
+        Which one a volume is to get, it says itself when it is there.
+        """
+        if on_volume:
+            return names.GATE_IMAGE
+        return self._images.ensure(context, instance, image_meta)
 
     @contextlib.contextmanager
     def _undone_on_failure(self, instance: objects.Instance,

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 import functools
 import os
 from typing import Any
@@ -33,6 +34,10 @@ from nova_docker.instances import configdrive
 from nova_docker.instances import injection
 from nova_docker.instances import keys
 from nova_docker import names
+from nova_docker.rootvolume import content
+from nova_docker.rootvolume import description
+from nova_docker.rootvolume import entry
+from nova_docker.rootvolume import files as view
 from nova_docker import settings
 from nova_docker import spec
 from nova_docker.volumes import propagate
@@ -57,6 +62,9 @@ class Workload:
     :param points: has what is mounted into it
     :param tag: tells the metadata of devices with a tag
     :param host: returns the facts that the create arguments depend on
+    :param roots: finds root file systems on volumes
+    :param starts: starts workloads
+    :param files_of: has the files of either kind of root
     """
 
     def __init__(self, engine: client.Engine, injected: keys.Keys,
@@ -64,7 +72,8 @@ class Workload:
                  drives: configdrive.ConfigDrive,
                  points: propagate.Propagation,
                  tag: Callable[[objects.Instance], None],
-                 host: Callable[[], spec.Host]) -> None:
+                 host: Callable[[], spec.Host], roots: content.Roots,
+                 starts: entry.Entry, files_of: view.Files) -> None:
         self._engine = engine
         self._keys = injected
         self._files = files
@@ -72,6 +81,9 @@ class Workload:
         self._points = points
         self._tag = tag
         self._host = host
+        self._roots = roots
+        self._entry = starts
+        self._view = files_of
 
     def check(self, instance: objects.Instance) -> None:
         """See that every key makes sense before anything is made.
@@ -83,30 +95,44 @@ class Workload:
     def body(self, instance: objects.Instance, image: str,
              **options: Any) -> client.Document:
         """Return what :func:`nova_docker.spec.workload` makes of it."""
-        return spec.workload(instance, image, self._host(), **options)
+        host = self._host()
+        if self._roots.has_any(instance):
+            # How large its root disk is, its volume says.
+            host = dataclasses.replace(host, disk_quota=False)
+        return spec.workload(instance, image, host, **options)
 
     def create(self, instance: objects.Instance, image: str,
                details: configdrive.Details, *, binds: Sequence[str] = (),
-               **options: Any) -> None:
+               root: description.Root | None = None, **options: Any) -> None:
         """Create the workload on the instance's sandbox; it is not started.
 
         :param image: the engine image
         :param details: what the user gives with the server
+        :param root: what is its root instead of the image
         :param options: as :func:`nova_docker.spec.workload` has them
         """
         name = names.workload(instance.uuid)
         drive = self._drives.create(instance)
         mounts = [*self._points.create(instance.uuid),
                   *self._fixed(instance, options.get('asked'))]
-        self._engine.create(name, self.body(
-            instance, image, binds=[*binds, *drive], mounts=mounts,
-            **options))
-        command.check(self._engine, name)
+        body = self.body(instance, image, binds=[*binds, *drive],
+                         mounts=mounts, **options)
+        self._engine.create(name, root.apply(body) if root else body)
+        # The engine itself has less to ask.
+        command.check(self._view if root else self._engine, name)
         self._keys.inject(instance)
         self._files.write(instance, details.files)
         self._tag(instance)
         self._drives.fill(instance, details,
                           lambda: self._keys.owner(name))
+
+    def root(self, instance: objects.Instance) -> description.Root | None:
+        """Return the root file system that an instance has on a volume."""
+        return self._roots.find(instance)
+
+    def start(self, instance: objects.Instance) -> None:
+        """Start the workload; a running one stays as it is."""
+        self._entry.start(names.workload(instance.uuid))
 
     def _fixed(self, instance: objects.Instance,
                asked: settings.Workload | None) -> list[client.Document]:
@@ -136,6 +162,7 @@ class Workload:
 
         :raises InstancePowerOnFailure: naming the volume that is missing
         """
+        self._roots.check(container)
         for mount in container['HostConfig'].get('Mounts') or ():
             if self._points.lacks(instance.uuid, mount['Source']):
                 raise exception.InstancePowerOnFailure(
@@ -206,9 +233,9 @@ class Workload:
         :param details: what the config drive says
         :param options: as :func:`nova_docker.spec.workload` has them
         """
-        image = self._copied_disk(instance)
+        root, image = self.root(instance), self._copied_disk(instance)
         self.set_aside(instance)
-        self.create(instance, image, details, **options)
+        self.create(instance, image, details, root=root, **options)
 
     def follow_sandbox(self, instance: objects.Instance) -> None:
         """See that a stopped workload is bound to the sandbox that is there.
@@ -235,6 +262,9 @@ class Workload:
         self._engine.rename(new, name)
 
     def _copied_disk(self, instance: objects.Instance) -> str:
+        """Return an engine image with the root disk; none is in a volume."""
+        if self._roots.has_any(instance):
+            return names.GATE_IMAGE
         reference = names.disk_reference(instance.uuid, uuid.uuid4().hex)
         self._engine.commit(names.workload(instance.uuid), reference,
                             pause=False)
@@ -248,6 +278,7 @@ class Workload:
         own = [f'{names.UUID}={instance.uuid}',
                f'{names.ROLE}={names.Role.WORKLOAD}']
         errors.take_all(
+            lambda: self._roots.discard(instance.uuid),
             *(functools.partial(self._engine.remove, container['Id'])
               for container in self._engine.containers(own)),
             lambda: self._discard_disks(instance))

@@ -20,14 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import contextlib
-import io
 import platform
 import struct
-import tarfile
 import threading
 
 from nova import exception
 from nova import objects
+from nova_docker import elf
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import names
@@ -44,7 +43,6 @@ _PROGRAMS = {
         '<8I', 0xd2800000, 0xd2800001, 0xd2800002, 0xd2800003, 0xd2800004,
         0xd2800928, 0xd4000001, 0x17fffff9)),
 }
-_ELF_HEADER, _PROGRAM_HEADER, _LOAD_ADDRESS = 64, 56, 0x400000
 
 
 def executable(machine: str) -> bytes:
@@ -58,25 +56,11 @@ def executable(machine: str) -> bytes:
             f"There is no built-in sandbox for machine '{machine}': set "
             "[docker] sandbox_image.")
     number, code = _PROGRAMS[machine]
-    offset = _ELF_HEADER + _PROGRAM_HEADER
-    size = offset + len(code)
-    identification = b'\x7fELF' + bytes([2, 1, 1]) + bytes(9)
-    header = identification + struct.pack(
-        '<HHIQQQIHHHHHH', 2, number, 1, _LOAD_ADDRESS + offset, _ELF_HEADER,
-        0, 0, _ELF_HEADER, _PROGRAM_HEADER, 1, 0, 0, 0)
-    segment = struct.pack('<IIQQQQQQ', 1, 5, 0, _LOAD_ADDRESS, _LOAD_ADDRESS,
-                          size, size, 0x1000)
-    return header + segment + code
+    return elf.executable(number, code)
 
 
 def _root_file_system(machine: str) -> bytes:
-    program = executable(machine)
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode='w') as tar:
-        member = tarfile.TarInfo('pause')
-        member.mode, member.size = 0o755, len(program)
-        tar.addfile(member, io.BytesIO(program))
-    return archive.getvalue()
+    return elf.archive({'pause': executable(machine)})
 
 
 class Sandbox:

@@ -59,10 +59,28 @@ proc_pctxt = priv_context.PrivContext(
     ],
 )
 
+# SYS_ADMIN and SYS_CHROOT enter a container and put its volume in the place
+# of its root; what that needs to have is made there, and what is on the volume
+# looked at, whoever's its files are.
+root_pctxt = priv_context.PrivContext(
+    'nova_docker.privsep',
+    cfg_section='docker_root_privileged',
+    pypath=__name__ + '.root_pctxt',
+    capabilities=[
+        capabilities.CAP_DAC_OVERRIDE,
+        capabilities.CAP_DAC_READ_SEARCH,
+        capabilities.CAP_FOWNER,
+        capabilities.CAP_SYS_ADMIN,
+        capabilities.CAP_SYS_CHROOT,
+        capabilities.CAP_SYS_PTRACE,
+    ],
+)
+
 # oslo.privsep's default is the number of CPUs. These calls wait for the
 # kernel most of their time, and instances come eight at a time and more.
 cfg.CONF.set_default(
     'thread_pool_size', 8, group='docker_network_privileged')
+cfg.CONF.set_default('thread_pool_size', 8, group='docker_root_privileged')
 
 # SYS_ADMIN mounts, DAC_READ_SEARCH looks into what is nova-compute's alone,
 # as are a container's files, of which an archive's size is told. SYS_PTRACE

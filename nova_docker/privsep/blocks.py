@@ -15,6 +15,7 @@
 from collections.abc import Iterator
 import contextlib
 import errno
+import fcntl
 import mmap
 import os
 import pathlib
@@ -31,6 +32,8 @@ from nova_docker.privsep import checks
 _PIECE = 16 * units.Ki
 #: What is copied at once.
 _CHUNK = 4 * units.Mi
+#: linux/loop.h
+_LOOP_CLR_FD = 0x4C01
 _LOOPS = pathlib.Path('/sys/block')
 #: Seconds after which storage that has not answered is said not to answer.
 SILENCE = 30
@@ -83,9 +86,25 @@ def detach_file(path: str) -> None:
     """
     for loop in _LOOPS.glob('loop*'):
         with contextlib.suppress(FileNotFoundError):
-            if (loop / 'loop/backing_file').read_text().strip('\n') == path:
-                processutils.execute('losetup', '--detach',
-                                     f'/dev/{loop.name}')
+            if _file_of(loop) == path:
+                _let_go(loop, path)
+
+
+def _let_go(loop: pathlib.Path, path: str) -> None:
+    """Detach a loop device that is, or was a moment ago, a file's.
+
+    It may have ended since, and be another file's; while it is open it can't.
+    """
+    descriptor = os.open(f'/dev/{loop.name}', os.O_RDONLY)
+    try:
+        if _file_of(loop) == path:
+            fcntl.ioctl(descriptor, _LOOP_CLR_FD)
+    finally:
+        os.close(descriptor)
+
+
+def _file_of(loop: pathlib.Path) -> str:
+    return (loop / 'loop/backing_file').read_text().strip('\n')
 
 
 @privsep.mount_pctxt.entrypoint

@@ -25,7 +25,8 @@ _HYBRID_BRIDGE = re.compile(r'qbr[0-9a-f-]{11}')
 _UUID = r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 #: What may be mounted in an instance's own directory, and nothing above it.
 _MOUNT_POINT = re.compile(
-    rf'/.+/{_UUID}/(volumes|shares)/[A-Za-z0-9][A-Za-z0-9._-]*')
+    rf'/.+/{_UUID}/(volumes|shares|root)/[A-Za-z0-9][A-Za-z0-9._-]*')
+_ROOT_POINT = re.compile(rf'/.+/{_UUID}/root/[A-Za-z0-9][A-Za-z0-9._-]*')
 _FILE_SYSTEMS = frozenset({'btrfs', 'ceph', 'ext2', 'ext3', 'ext4', 'gfs2',
                            'nfs', 'ocfs2', 'xfs'})
 _OPTION = re.compile(r'[A-Za-z0-9_.-]+(=[A-Za-z0-9_.:/+=@-]+)?')
@@ -92,6 +93,21 @@ def mount_point(path: str) -> str:
     """Return the path if it can be a mount point of an instance."""
     if not _MOUNT_POINT.fullmatch(plain_path(path)):
         raise ValueError(f'not a mount point of an instance: {path!r}')
+    return path
+
+
+def root_point(path: str) -> str:
+    """Return the path if it can be where an instance's root disk is."""
+    if not _ROOT_POINT.fullmatch(plain_path(path)):
+        raise ValueError(f'not the place of a root disk: {path!r}')
+    return path
+
+
+def root_directory(path: str) -> str:
+    """Return the path if it can be the root file system of such a disk."""
+    root_point(os.path.dirname(path))
+    if os.path.basename(plain_path(path)) != 'root':
+        raise ValueError(f'not a root file system: {path!r}')
     return path
 
 

@@ -14,7 +14,9 @@
 
 from collections.abc import Iterator
 import errno
+import hashlib
 import os
+from typing import TypeAlias
 import uuid as uuid_module
 
 from oslo_concurrency import processutils
@@ -29,6 +31,10 @@ from nova_docker.privsep import unfinished
 #: blkid's exit codes.
 _NOTHING, _AMBIVALENT = 2, 8
 _LABEL = 'nova-docker'
+_PIECE = 4 * units.Mi
+
+#: Bytes and MD5 digest.
+Image: TypeAlias = tuple[int, str]
 
 
 @privsep.mount_pctxt.entrypoint
@@ -43,7 +49,9 @@ def identify(device: str, uuid: str) -> dict[str, str]:
     """
     checks.block_device(device)
     found = _probe(device)
-    return {} if _is_unfinished(device, uuid, found) else found
+    is_none = (unfinished.is_instead(device, uuid_module.UUID(uuid))
+               or _is_unfinished(device, uuid, found))
+    return {} if is_none else found
 
 
 @privsep.mount_pctxt.entrypoint
@@ -54,13 +62,15 @@ def is_blank(device: str) -> bool:
 
 
 @privsep.mount_pctxt.entrypoint
-def make(device: str, fstype: str, uuid: str) -> bool:
+def make(device: str, fstype: str, uuid: str, image: Image | None = None
+         ) -> bool:
     """Make a file system on a blank device.
 
     Or on one where that was begun, and interrupted.
 
     :param fstype: ext4 or xfs
     :param uuid: it gets this one
+    :param image: bytes and MD5 digest of what it may take the place of
     :returns: False if the device is not blank; nothing is written then
     :raises ProcessExecutionError: with the words of mkfs
     """
@@ -70,13 +80,38 @@ def make(device: str, fstype: str, uuid: str) -> bool:
     with acts.under_way(device) as lock:
         if not (blank.is_blank(device)
                 or _is_unfinished(device, uuid, _probe(device))):
-            return False
-        if fstype == 'xfs':
-            acts.run(lock, 'mkfs.xfs', '-q', '-f', '-L', _LABEL,
-                     '-m', f'uuid={uuid}', '--', device)
-        else:
-            _make_ext4(lock, device, uuid)
+            return _make_instead(lock, device, fstype, uuid, image)
+        if fstype == 'ext4':
+            unfinished.begin(device, uuid_module.UUID(uuid))
+        _make(lock, device, fstype, uuid)
+        if fstype == 'ext4':
+            unfinished.end(device)
     return True
+
+
+def _make_instead(lock: int, device: str, fstype: str, uuid: str,
+                  image: Image | None) -> bool:
+    """Make a file system in the place of an image; False if it is none."""
+    begun = uuid_module.UUID(uuid)
+    if not (unfinished.is_instead(device, begun)
+            or image is not None and _holds(device, *image)):
+        return False
+    unfinished.begin_instead(device, begun)
+    size = os.lseek(lock, 0, os.SEEK_END) - unfinished.TAIL
+    # The mark has to last as long as this does.
+    _make(lock, device, fstype, uuid, '-d', f'size={size // units.Ki}k')
+    unfinished.end(device)
+    return True
+
+
+def _holds(device: str, size: int, digest: str) -> bool:
+    """Tell whether a device begins with bytes that have an MD5 digest."""
+    found = hashlib.md5(usedforsecurity=False)
+    with open(device, 'rb', buffering=0) as file:
+        while size > 0 and (piece := file.read(min(size, _PIECE))):
+            found.update(piece)
+            size -= len(piece)
+    return size == 0 and found.hexdigest() == digest
 
 
 @privsep.mount_pctxt.entrypoint
@@ -150,12 +185,15 @@ def _pages(file: int) -> Iterator[int]:
         yield from range(start // blank.PAGE, -(-end // blank.PAGE))
 
 
-def _make_ext4(lock: int, device: str, uuid: str) -> None:
-    unfinished.begin(device, uuid_module.UUID(uuid))
+def _make(lock: int, device: str, fstype: str, uuid: str,
+          *of_xfs: str) -> None:
+    if fstype == 'xfs':
+        acts.run(lock, 'mkfs.xfs', '-q', '-f', '-L', _LABEL,
+                 '-m', f'uuid={uuid}', *of_xfs, '--', device)
+        return
     _mkfs_ext4(lock, device, os.lseek(lock, 0, os.SEEK_END), uuid)
     # Databases insist on an empty directory. fsck makes another if need be.
     acts.run(lock, 'debugfs', '-w', '-R', 'rmdir lost+found', device)
-    unfinished.end(device)
 
 
 def _mkfs_ext4(lock: int, target: str, size: int, uuid: str) -> None:

@@ -14,6 +14,7 @@
 
 mkfs.xfs writes first that it is at work. mkfs.ext4 writes the superblock
 last; a mark behind the file system says until then that it is being made.
+Another mark says the same of one that takes the place of an image.
 """
 
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ import uuid as uuid_module
 #: What the file system leaves free at the end of its device.
 TAIL = 64 << 10
 _MARK = b'nova-docker makes a file system here: '
+_REPLACED = b'nova-docker replaces an image here: '
 #: The first bytes of a device, with the superblock of each kind made here.
 _HEAD = 4096
 #: Where ext4's superblock begins; boot loaders have what is before it.
@@ -35,6 +37,17 @@ _INODES = 11
 def begin(device: str, uuid: uuid_module.UUID) -> None:
     """Mark a blank device, before anything else is written to it."""
     _write_tail(device, _MARK + uuid.bytes)
+
+
+def begin_instead(device: str, uuid: uuid_module.UUID) -> None:
+    """Mark a device with an image that a file system is to replace."""
+    _write_tail(device, _REPLACED + uuid.bytes)
+
+
+def is_instead(device: str, uuid: uuid_module.UUID) -> bool:
+    """Tell whether an image, of which something may be left, is replaced."""
+    mark = _REPLACED + uuid.bytes
+    return _read(device, -TAIL, len(mark)) == mark
 
 
 def end(device: str) -> None:

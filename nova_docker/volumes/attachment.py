@@ -64,15 +64,18 @@ class Attachments:
 
     def attach(self, context: Any, instance: objects.Instance,
                connection: Connection, device: str,
-               encryption: Mapping[str, Any] | None = None) -> None:
+               encryption: Mapping[str, Any] | None = None,
+               root: bool = False) -> None:
         """Attach a volume; one that is attached stays so.
 
         A running workload sees it at once. After a failure nothing is left.
 
         :param device: Nova's name of it, as ``/dev/vdb``
+        :param root: it is the root disk, which is in no directory
         :raises UnsuitableVolume: saying what it holds, or where it can't be
         """
-        record = self._record(instance, connection, device, encryption or {})
+        record = dataclasses.replace(self._record(
+            instance, connection, device, encryption or {}), root=root)
         with steps.exclusive(record.volume):
             if self._is_attached(record):
                 return
@@ -112,7 +115,7 @@ class Attachments:
         Can be run again. What still uses it loses it.
         """
         with steps.exclusive(record.volume):
-            self._points.unmount(record.instance, propagate.Kind.VOLUMES,
+            self._points.unmount(record.instance, record.kind,
                                  record.name, lazy=True)
             self._forget(record, force=True)
 
@@ -139,10 +142,8 @@ class Attachments:
         if record.encryption:
             connector.extend_decrypted(context, self._records.link(record),
                                        record.encryption)
-        point = self._points.point(record.instance, propagate.Kind.VOLUMES,
-                                   record.name)
-        mounted = self._points.find(record.instance, propagate.Kind.VOLUMES,
-                                    record.name)
+        point = self._points.point(record.instance, record.kind, record.name)
+        mounted = self._points.find(record.instance, record.kind, record.name)
         if mounted is None or mounted.read_only or record.path is None:
             return
         try:
@@ -172,7 +173,7 @@ class Attachments:
         return (known is not None
                 and known.state == records.State.ATTACHED
                 and self._points.is_mounted(
-                    record.instance, propagate.Kind.VOLUMES, known.name))
+                    record.instance, known.kind, known.name))
 
     def _flagged(self, context: Any, record: records.Record
                  ) -> records.Record:
@@ -183,8 +184,9 @@ class Attachments:
             told = known
         else:
             told = self._ask(context, record.connection)
-        return dataclasses.replace(record, read_only=told.read_only,
-                                   shared=told.shared)
+        return dataclasses.replace(
+            record, read_only=told.read_only, shared=told.shared,
+            image=told.image if record.root else {})
 
     def _leave_other_place(self, record: records.Record) -> None:
         """Unmount what a former attempt has mounted by another name."""
@@ -220,8 +222,7 @@ class Attachments:
 
     def _give_up(self, record: records.Record) -> None:
         try:
-            self._points.unmount(record.instance, propagate.Kind.VOLUMES,
-                                 record.name)
+            self._points.unmount(record.instance, record.kind, record.name)
             self._forget(self._records.find(record.instance, record.volume)
                          or record)
         except Exception:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Any
 import uuid
 
 from oslo_concurrency import processutils
@@ -49,11 +50,15 @@ class Use:
     :param volume: its id
     :param read_only: nothing may be written to it
     :param shared: other servers have it, or can get it
+    :param root: as the root disk of a server
+    :param image: what it was made from, as Cinder describes that
     """
 
     volume: str
     read_only: bool
     shared: bool
+    root: bool = False
+    image: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def prepare(device: str, use: Use) -> str:
@@ -64,6 +69,11 @@ def prepare(device: str, use: Use) -> str:
     :raises UnsuitableVolume: saying what it holds
     """
     fstype, found = _identified(device, use.volume)
+    if use.root and (use.read_only or use.shared):
+        raise errors.UnsuitableVolume(
+            volume=use.volume,
+            reason='it is read-only, or several servers can have it, and so '
+                   'it can not be the root disk of one.')
     if use.shared and not use.read_only and fstype not in CLUSTERED:
         raise errors.UnsuitableVolume(
             volume=use.volume,
@@ -99,7 +109,8 @@ def check_encrypted(device: str, use: Use) -> None:
 
 def mount_options(fstype: str, use: Use) -> list[str]:
     """Return the options with which a volume is mounted."""
-    given = CONF.docker.volume_mount_options
+    given = (CONF.docker.root_volume_mount_options if use.root
+             else CONF.docker.volume_mount_options)
     found: list[str] = given.split(',') if given else []
     if fstype == 'xfs':
         # A volume and its clone may be on one host.
@@ -140,8 +151,8 @@ def _format(device: str, use: Use) -> str:
                                       'it can not get a file system.')
     fstype = str(CONF.docker.volume_filesystem)
     try:
-        made = filesystems.make(device, fstype,
-                                file_system_uuid(use.volume))
+        made = filesystems.make(device, fstype, file_system_uuid(use.volume),
+                                _replaced(use))
     except processutils.ProcessExecutionError as error:
         raise errors.UnsuitableVolume(
             volume=use.volume,
@@ -149,6 +160,17 @@ def _format(device: str, use: Use) -> str:
     if not made:
         raise _foreign(use.volume, 'data of an unknown kind')
     return fstype
+
+
+def _replaced(use: Use) -> filesystems.Image | None:
+    """Return what a root file system may take the place of.
+
+    Cinder writes an image on a volume as it is in Glance.
+    """
+    try:
+        return int(use.image['size']), str(use.image['checksum'])
+    except (KeyError, ValueError):
+        return None
 
 
 def _foreign(volume: str, what: str) -> errors.UnsuitableVolume:

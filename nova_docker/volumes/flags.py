@@ -30,10 +30,12 @@ class Flags:
 
     :param read_only: nothing may be written to it
     :param shared: other servers have it, or can get it
+    :param image: what it was made from, as Cinder describes that
     """
 
     read_only: bool
     shared: bool
+    image: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def volume_id(connection: Mapping[str, Any]) -> str:
@@ -63,4 +65,5 @@ def ask(context: Any, connection: Mapping[str, Any]) -> Flags:
     told = volume.get('volume_metadata') or {}
     return Flags(
         read_only=strutils.bool_from_string(told.get('readonly')),
-        shared=shared or bool(volume.get('multiattach')))
+        shared=shared or bool(volume.get('multiattach')),
+        image=volume.get('volume_image_metadata') or {})

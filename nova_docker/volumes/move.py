@@ -108,6 +108,9 @@ class Move:
                  new: Connection) -> records.Record:
         record = self._records.find(instance.uuid, volume)
         mounted = self._mounted(record) if record else None
+        if record is not None and record.root:
+            raise _refusal(volume, 'it is the root disk of a server, which '
+                           'uses it: move it while no server has it.')
         if record is None or mounted is None:
             raise _refusal(volume, 'the server does not have it mounted.')
         if record.state != records.State.ATTACHED:
@@ -219,12 +222,10 @@ class Move:
                 self._steps.mount(record, device)
 
     def _mounted(self, record: records.Record) -> mounttable.Mount | None:
-        return self._points.find(record.instance, propagate.Kind.VOLUMES,
-                                 record.name)
+        return self._points.find(record.instance, record.kind, record.name)
 
     def _point(self, record: records.Record) -> str:
-        return self._points.point(record.instance, propagate.Kind.VOLUMES,
-                                  record.name)
+        return self._points.point(record.instance, record.kind, record.name)
 
 
 def _exchanged(record: records.Record, state: records.State

@@ -35,14 +35,21 @@ from nova_docker.privsep import mounttable
 
 LOG = logging.getLogger(__name__)
 
+#: On a root disk programs may raise privileges. Nobody of this host may get
+#: at them.
+_ROOT_MODE = 0o700
 _NAME = re.compile('[A-Za-z0-9][A-Za-z0-9._-]{0,254}')
 
 
 class Kind(enum.StrEnum):
-    """What is mounted, and the directory of the workload it appears in."""
+    """What is mounted, and the directory of the workload it appears in.
+
+    The root disk is in none: it is what the others are in.
+    """
 
     VOLUMES = 'volumes'
     SHARES = 'shares'
+    ROOT = 'root'
 
 
 def is_name(name: str) -> bool:
@@ -83,7 +90,8 @@ class Propagation:
         :returns: the workload's mounts, as the engine's API has them
         """
         self.prepare()
-        for kind in Kind:
+        seen = [kind for kind in Kind if kind != Kind.ROOT]
+        for kind in seen:
             os.makedirs(self._directory(uuid, kind), exist_ok=True)
         return [{
             'Type': 'bind',
@@ -94,7 +102,7 @@ class Propagation:
             'ReadOnly': True,
             'BindOptions': {'Propagation': 'rslave',
                             'ReadOnlyNonRecursive': True},
-        } for kind in Kind]
+        } for kind in seen]
 
     def fixed(self, uuid: str, name: str, target: str) -> dict[str, Any]:
         """Return the mount of a volume at a place of its own.
@@ -125,6 +133,11 @@ class Propagation:
         if mounttable.find(point) is not None:
             return
         self.prepare()
+        if kind == Kind.ROOT:
+            os.makedirs(os.path.dirname(os.path.dirname(point)),
+                        exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(point), _ROOT_MODE)
         os.makedirs(point, exist_ok=True)
         try:
             mounts.attach(fstype, source, point, list(options), restricted)

@@ -29,6 +29,8 @@ from typing import Any
 
 from oslo_serialization import jsonutils
 
+from nova_docker.volumes import propagate
+
 _NAME = re.compile('[A-Za-z0-9][A-Za-z0-9_-]*')
 
 
@@ -55,6 +57,8 @@ class Record:
     :param encryption: what Cinder says of its encryption
     :param read_only: nothing may be written to it
     :param shared: other servers have it, or can get it
+    :param root: it is the server's root disk
+    :param image: what it was made from, as Cinder describes that
     :param other: ``connection`` and ``found`` of where it moves to, or of
         where it has moved from
     """
@@ -69,6 +73,8 @@ class Record:
     state: State = State.ATTACHING
     read_only: bool = False
     shared: bool = False
+    root: bool = False
+    image: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -76,6 +82,12 @@ class Record:
         """The device, or the file, that os-brick found."""
         found: str | None = self.found.get('path')
         return found
+
+    @property
+    def kind(self) -> propagate.Kind:
+        """Where it is mounted."""
+        return (propagate.Kind.ROOT if self.root
+                else propagate.Kind.VOLUMES)
 
 
 class Records:

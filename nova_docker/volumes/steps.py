@@ -70,7 +70,7 @@ class Steps:
         fstype = content.prepare(device, used)
         try:
             self._points.mount(
-                record.instance, propagate.Kind.VOLUMES, record.name, fstype,
+                record.instance, record.kind, record.name, fstype,
                 device, content.mount_options(fstype, used), restricted=False)
         except processutils.ProcessExecutionError as error:
             raise errors.UnsuitableVolume(
@@ -104,8 +104,7 @@ class Steps:
         The engine makes such a mount when the container starts, and keeps it
         until it ends.
         """
-        point = self._points.point(record.instance, propagate.Kind.VOLUMES,
-                                   record.name)
+        point = self._points.point(record.instance, record.kind, record.name)
         try:
             found = self._engine.container(names.workload(record.instance))
         except errors.EngineNotFound:
@@ -129,8 +128,7 @@ class Steps:
     def _try_to_unmount(self, record: records.Record) -> bool:
         """Return False if somebody uses it."""
         try:
-            self._points.unmount(record.instance, propagate.Kind.VOLUMES,
-                                 record.name)
+            self._points.unmount(record.instance, record.kind, record.name)
         except TimeoutError as error:
             raise in_use(record, 'its storage does not answer.') from error
         except OSError as error:
@@ -138,7 +136,7 @@ class Steps:
                 return False
             LOG.warning('The storage of volume %s is gone: %s',
                         record.volume, error, instance_uuid=record.instance)
-            self._points.unmount(record.instance, propagate.Kind.VOLUMES,
+            self._points.unmount(record.instance, record.kind,
                                  record.name, lazy=True)
         return True
 
@@ -158,7 +156,7 @@ class Steps:
     def busy(self, record: records.Record) -> Exception:
         """Return what says who uses a volume."""
         found = holders.holders(self._points.point(
-            record.instance, propagate.Kind.VOLUMES, record.name))
+            record.instance, record.kind, record.name))
         users = ', '.join(f'{name} (pid {pid})' for pid, name in found[:3])
         return in_use(record, f'a process has a file open on it: {users}.'
                       if users else 'it is in use.')
@@ -248,7 +246,8 @@ def exclusive(volume: str) -> Any:
 def use(record: records.Record) -> content.Use:
     """Return how a volume is to be used."""
     return content.Use(record.volume, read_only=record.read_only,
-                       shared=record.shared)
+                       shared=record.shared, root=record.root,
+                       image=record.image)
 
 
 def in_use(record: records.Record, reason: str) -> Exception:

@@ -84,13 +84,21 @@ class Volumes:
             for record in self._records.of_instance(instance.uuid):
                 self._attachments.attach(
                     context, instance, record.connection, record.device,
-                    record.encryption)
+                    record.encryption, record.root)
             return
         for each in driver.block_device_info_get_mapping(devices):
             connection = each['connection_info']
             self._attachments.attach(
                 context, instance, connection, each['mount_device'],
-                _encryption(context, connection))
+                _encryption(context, connection),
+                each.get('boot_index') == 0)
+
+    def root(self, instance: objects.Instance) -> records.Record | None:
+        """Return the volume that is an instance's root disk, if one is."""
+        for record in self._records.of_instance(instance.uuid):
+            if record.root:
+                return record
+        return None
 
     def discard(self, instance: objects.Instance) -> None:
         """Take every volume away; its workload does not run.
@@ -137,18 +145,10 @@ class Volumes:
         self._attachments.extend(context, record)
 
 
-def refuse_root(devices: BlockDevices | None) -> None:
-    """Refuse a server whose root disk would be a volume.
-
-    :raises UnsuitableVolume: saying what to do instead
-    """
-    for each in driver.block_device_info_get_mapping(devices):
-        if each.get('boot_index') == 0:
-            raise errors.UnsuitableVolume(
-                volume=getattr(each, 'volume_id', None) or 'the root disk',
-                reason='a container can not boot from a volume. Boot the '
-                       'server from an image, and attach the volume for its '
-                       'data.')
+def has_root(devices: BlockDevices | None) -> bool:
+    """Whether a server's root disk is a volume."""
+    return any(each.get('boot_index') == 0
+               for each in driver.block_device_info_get_mapping(devices))
 
 
 def _encryption(context: Any, connection: attachment.Connection

@@ -67,8 +67,8 @@ _CLONE_NEWNET = 0x40000000
 #: select.poll, and can't be in a namespace of their own.
 _NATIVE = hasattr(select, 'poll')
 _PRIVILEGED = (privsep.network_pctxt, privsep.proc_pctxt, privsep.mount_pctxt,
-               privsep.storage_pctxt, brick_privsep.default,
-               os_vif_privsep.vif_plug)
+               privsep.storage_pctxt, privsep.root_pctxt,
+               brick_privsep.default, os_vif_privsep.vif_plug)
 
 
 def engine_url() -> str:

@@ -26,6 +26,7 @@ from unittest import mock
 import uuid
 
 import fixtures
+from nova.image import glance
 from nova.volume import cinder
 from oslo_serialization import jsonutils
 
@@ -34,6 +35,7 @@ from nova_docker.conf import CONF
 from nova_docker.console import serial
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.images import store
 from nova_docker.instances import configdrive
 from nova_docker.instances import destroy
 from nova_docker.instances import devices
@@ -48,6 +50,10 @@ from nova_docker.network import sandbox
 from nova_docker.network import wiring
 from nova_docker import privsep
 from nova_docker import resources
+from nova_docker.rootvolume import content
+from nova_docker.rootvolume import entry
+from nova_docker.rootvolume import files as rootvolume_files
+from nova_docker.rootvolume import gate
 from nova_docker import spec
 from nova_docker.tests import base
 from nova_docker.volumes import attachment
@@ -149,7 +155,6 @@ class EngineTestCase(base.TestCase):
         # Tags of devices are in Nova's database, and there is none.
         self.tag: mock.Mock = mock.create_autospec(devices.tag)
         self.points = self.make_points()
-        self.workloads = self.make_workloads(self.engine)
         #: What users call their volumes, by volume.
         self.volume_tags: dict[str, str] = {}
         #: What Cinder says of volumes beside their connections.
@@ -166,6 +171,14 @@ class EngineTestCase(base.TestCase):
             self.attachments, self.moves, self.records, self.points,
             ephemeral.Ephemeral(
                 self.points, f'{CONF.state_path}/ephemeral'))
+        self.image_api: mock.Mock = mock.create_autospec(
+            glance.API, instance=True)
+        self.roots = content.Roots(
+            self.engine, store.Store(self.engine, self.image_api),
+            self.image_api, self.attached, self.points,
+            gate.Gate(self.engine))
+        self.contents = rootvolume_files.Files(self.engine)
+        self.workloads = self.make_workloads(self.engine)
 
     def _volume(self, _api: cinder.API, _context: Any, volume: str,
                 microversion: str | None = None) -> dict[str, Any]:
@@ -182,6 +195,8 @@ class EngineTestCase(base.TestCase):
         # This process is root's and does what the daemon would.
         self.useFixture(fixtures.MockPatchObject(
             privsep.mount_pctxt, 'client_mode', False))
+        self.useFixture(fixtures.MockPatchObject(
+            privsep.root_pctxt, 'client_mode', False))
         root = CONF.docker.mounts_path
         self.addCleanup(subprocess.run, ['umount', '--recursive', root],
                         check=False, capture_output=True)
@@ -203,12 +218,19 @@ class EngineTestCase(base.TestCase):
             configdrive.ConfigDrive(engine, self.boxes), self.points,
             self.attached, serial.Serial(engine, '127.0.0.1', '21300:21400'))
 
-    def make_workloads(self, engine: client.Engine) -> workload.Workload:
-        """Return what makes workloads in an engine."""
+    def make_workloads(self, engine: client.Engine,
+                       starts: client.Engine | None = None
+                       ) -> workload.Workload:
+        """Return what makes workloads in an engine.
+
+        :param starts: how it is reached to start them, if in another way
+        """
         return workload.Workload(
-            engine, keys.Keys(engine), injection.Injection(engine),
-            configdrive.ConfigDrive(engine, self.boxes), self.points,
-            self.tag, self.host)
+            engine, keys.Keys(self.contents),
+            injection.Injection(self.contents),
+            configdrive.ConfigDrive(engine, self.boxes), self.points, self.tag,
+            self.host, self.roots, entry.Entry(starts or engine),
+            self.contents)
 
     def make_image(self, *entries: Entry,
                    changes: Sequence[str] = ('CMD ["/bin/sh"]',)) -> str:

@@ -32,6 +32,7 @@ from nova_docker.tests import nova_api
 #: What the driver says that it can do, and what must be there for it.
 _METHODS = {
     'has_imagecache': ('cache_image', 'manage_image_cache'),
+    'supports_bfv_rescue': ('rescue', 'unrescue'),
     'supports_attach_interface': ('attach_interface', 'detach_interface'),
     'supports_device_tagging': ('spawn',),
     'supports_evacuate': ('rebuild',),

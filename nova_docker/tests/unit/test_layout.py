@@ -29,10 +29,11 @@ _LAYERS = (
     {'cmd'},
     {'driver'},
     {'instances', 'startup'},
+    {'rootvolume'},
     {'console', 'health', 'images', 'network', 'resources', 'volumes'},
     {'lxcfs', 'processor'},
     {'spec', 'engine', 'privsep', 'topology', 'validator'},
-    {'cpuset', 'names', 'settings'},
+    {'cpuset', 'elf', 'names', 'settings'},
     {'conf', 'errors'},
 )
 

@@ -74,6 +74,7 @@ OPERATIONS = {
     'device-tags': _needs(capability='supports_device_tagging'),
     'port-with-resource-request': _needs(
         capability='supports_remote_managed_ports'),
+    'rebuild-volume-backed': _needs('spawn', 'destroy'),
     'attach-volume': _needs('attach_volume'),
     'attach-tagged-volume': _needs(
         'attach_volume', capability='supports_tagged_attach_volume'),
@@ -100,7 +101,7 @@ OPERATIONS = {
 }
 
 #: What nothing in a driver's interface tells of. The driver has none of it.
-UNTOLD = {'boot-encrypted-vm', 'file-backed-memory', 'rebuild-volume-backed'}
+UNTOLD = {'boot-encrypted-vm', 'file-backed-memory'}
 
 
 def _matrix() -> configparser.ConfigParser:

@@ -42,7 +42,7 @@ class OverlapTestCase(base.EngineTestCase):
         self.spawn = spawn.Spawn(
             self.engine, self.images, self.network, self.workloads,
             self.attached, self.make_destroy(),
-            nova_api.VirtAPI())
+            nova_api.VirtAPI(), self.roots)
 
     def run_spawn(self) -> None:
         self.spawn(context.get_admin_context(), self.instance,

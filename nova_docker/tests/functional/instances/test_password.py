@@ -26,7 +26,7 @@ REFUSES = base.program('bin/chpasswd', 'echo "too simple" >&2; exit 3')
 class PasswordTestCase(base.EngineTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.password = password.Password(self.engine)
+        self.password = password.Password(self.engine, self.contents)
 
     def test_it_is_entered(self) -> None:
         instance = self.run_workload(self.make_image(TAKES))

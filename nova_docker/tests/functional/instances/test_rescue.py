@@ -72,7 +72,7 @@ class RescueBase(base.EngineTestCase):
 
     def make_rescue(self, powers: power.Power) -> rescue.Rescue:
         return rescue.Rescue(self.images, self.workloads, powers, self.disks,
-                             password.Password(self.engine))
+                             password.Password(self.engine, self.contents))
 
     def begin(self, changes: tuple[str, ...] = RESCUE) -> None:
         self.images.ensure.return_value = self.make_image(changes=changes)

@@ -51,7 +51,7 @@ class ResizeTestCase(base.EngineTestCase):
             self.make_destroy(),
             migration.Migration(
                 self.glance, snapshot.Snapshot(self.engine, self.glance),
-                self.power, self.build))
+                self.power, self.build, self.roots))
         self.context = context.get_admin_context()
 
     def started(self, flavor: objects.Flavor | None = None,

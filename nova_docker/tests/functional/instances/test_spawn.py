@@ -73,7 +73,7 @@ class SpawnTestCase(base.EngineTestCase):
             self.images.ensure.return_value = image
         spawn.Spawn(
             self.engine, self.images, self.network, self.workloads,
-            self.attached, self.undo, self.events)(
+            self.attached, self.undo, self.events, self.roots)(
                 context.get_admin_context(), instance, objects.ImageMeta(),
                 configdrive.Details(self.ports, given, password), power_on)
 
@@ -282,6 +282,7 @@ class FailureTestCase(SpawnTestCase):
         self.network = connection.Connection(
             sandbox.Sandbox(self.engine, None), self.wires)
         self.undo = self.make_undo(self.engine)
+        self.workloads = self.make_workloads(direct, self.engine)
 
         def cut(*_arguments: Any) -> None:
             wire.cut()

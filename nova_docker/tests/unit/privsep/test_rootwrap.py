@@ -43,7 +43,8 @@ class RootwrapTestCase(unittest.TestCase):
     def test_daemons_start(self) -> None:
         for context in (privsep.network_pctxt, privsep.storage_pctxt,
                         privsep.proc_pctxt, privsep.mount_pctxt,
-                        brick_privsep.default, os_vif_privsep.vif_plug):
+                        privsep.root_pctxt, brick_privsep.default,
+                        os_vif_privsep.vif_plug):
             self.assert_allowed(
                 True, 'privsep-helper', '--config-file',
                 '/etc/nova/nova-cpu.conf', '--privsep_context',

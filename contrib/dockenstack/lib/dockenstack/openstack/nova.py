@@ -42,7 +42,7 @@ SCHEMAS = ('nova_api', 'nova_cell0', 'nova')
 PRIVSEP_CONTEXTS = ('nova_sys_admin', 'privsep_osbrick',
                     'vif_plug_ovs_privileged', 'docker_network_privileged',
                     'docker_storage_privileged', 'docker_proc_privileged',
-                    'docker_mount_privileged')
+                    'docker_mount_privileged', 'docker_root_privileged')
 FILTERS = ('ComputeFilter', 'ComputeCapabilitiesFilter',
            'ImagePropertiesFilter', 'ServerGroupAntiAffinityFilter',
            'ServerGroupAffinityFilter', 'SameHostFilter',
