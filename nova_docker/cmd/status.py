@@ -205,7 +205,9 @@ def main(arguments: list[str] | None = None) -> int:
     # oslo.config would format the help as it formats options.
     _parser().parse_args(given)
     try:
-        return int(upgradecheck.main(CONF, 'nova', Commands(), given))
+        return int(upgradecheck.main(
+            CONF, 'nova', Commands(), given,
+            cfg.find_config_files(project='nova', prog='nova-compute')))
     except cfg.Error as error:
         sys.stderr.write(f'nova-docker-status: {error}\n')
         return 255

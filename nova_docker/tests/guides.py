@@ -43,6 +43,8 @@ SESSIONS: Mapping[str, str] = {
     'doc/source/admin/operation.rst': 'admin',
     'doc/source/admin/troubleshooting.rst': 'admin',
 }
+#: The page whose blocks run on a machine of its own.
+INSTALLATION = 'doc/source/admin/install.rst'
 
 _BLOCK = re.compile(r'(?P<indent> *)\.\. code-block:: console$')
 _MARK = re.compile(r' *\.\. not run: (?P<reason>\S.*)$')

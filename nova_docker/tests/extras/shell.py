@@ -29,13 +29,15 @@ class Shell:
 
     :param directory: where it begins
     :param env: all of its environment
+    :param command: what becomes the bash, if not that itself
     """
 
-    def __init__(self, directory: pathlib.Path,
-                 env: Mapping[str, str]) -> None:
+    def __init__(self, directory: pathlib.Path, env: Mapping[str, str],
+                 *command: str) -> None:
         self._end = f'end-{uuid.uuid4().hex}'
         self._bash = subprocess.Popen(
-            ['bash', '--noprofile', '--norc'], cwd=directory, env=dict(env),
+            command or ('bash', '--noprofile', '--norc'),
+            cwd=directory, env=dict(env),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors='replace',
             start_new_session=True)

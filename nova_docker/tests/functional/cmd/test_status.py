@@ -18,6 +18,7 @@ import configparser
 import json
 import os
 import pathlib
+import shutil
 import socket
 import stat
 import subprocess
@@ -356,10 +357,11 @@ class CommandTest(StatusTestCase):
             written.write(file)
         return str(path)
 
-    def run_command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_command(self, *arguments: str,
+                    **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, '-m', 'nova_docker.cmd.status', *arguments],
-            env={**os.environ, 'PYTHONPATH': ':'.join(sys.path)},
+            env={**os.environ, 'PYTHONPATH': ':'.join(sys.path), **env},
             capture_output=True, text=True, check=False, timeout=600)
 
     def results(self, ran: subprocess.CompletedProcess[str]
@@ -378,6 +380,18 @@ class CommandTest(StatusTestCase):
             self.assertEqual(int(_GOOD), found[name]['result'],
                              str(found[name]))
         self.assertEqual(int(_BAD), found['Open vSwitch']['result'])
+
+    def test_the_files_that_nova_compute_finds(self) -> None:
+        home = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (home / '.nova').mkdir()
+        (home / '.nova' / 'nova.conf').write_text(
+            '[DEFAULT]\ncompute_driver = fake.FakeDriver\n')
+        shutil.copy(self.configure(), home / '.nova' / 'nova-compute.conf')
+        ran = self.run_command('upgrade', 'check', '--json', HOME=str(home))
+        found = self.results(ran)
+        self.assertEqual(int(_GOOD), found['Docker Engine']['result'],
+                         str(found))
+        self.assertNotIn('compute_driver', found['Configuration']['details'])
 
     def test_an_option_without_a_meaning(self) -> None:
         ran = self.run_command(
