@@ -63,10 +63,12 @@ class Rebuild:
         :param details: its ports, and what the user gives with it
         :param evacuate: the server is not here: its host is lost
         :param reimage: its root disk is a volume, which gets another image
+        :param reimage: a root disk that is a volume gets the image, too;
+            Nova says so of every server
         :raises NotImplementedError: to be reimaged the volume has to leave,
             so Nova destroys the server and spawns it again
         """
-        if reimage:
+        if reimage and self._workloads.is_on_volume(instance):
             raise NotImplementedError
         instance.task_state = task_states.REBUILD_SPAWNING
         instance.save(expected_task_state=[task_states.REBUILDING])
