@@ -62,7 +62,6 @@ class Rebuild:
 
         :param details: its ports, and what the user gives with it
         :param evacuate: the server is not here: its host is lost
-        :param reimage: its root disk is a volume, which gets another image
         :param reimage: a root disk that is a volume gets the image, too;
             Nova says so of every server
         :raises NotImplementedError: to be reimaged the volume has to leave,
