@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 import dataclasses
+import os
 import pathlib
 import re
 
@@ -36,6 +37,11 @@ class Mount:
     fstype: str
     source: str
     options: tuple[str, ...]
+
+    @property
+    def device(self) -> str:
+        """The device's own path; device mapper's are mounted by a link."""
+        return os.path.realpath(self.source)
 
     @property
     def read_only(self) -> bool:

@@ -147,7 +147,7 @@ class Attachments:
         if mounted is None or mounted.read_only or record.path is None:
             return
         try:
-            filesystems.grow(mounted.fstype, mounted.source, point)
+            filesystems.grow(mounted.fstype, mounted.device, point)
         except (ValueError, processutils.ProcessExecutionError) as error:
             raise exception.VolumeExtendFailed(
                 volume_id=record.volume,

@@ -143,7 +143,7 @@ class Move:
         mounted = self._mounted(record)
         assert mounted is not None
         try:
-            return blocks.copy(mounted.source, device)
+            return blocks.copy(mounted.device, device)
         except (OSError, ValueError) as error:
             raise _refusal(record.volume,
                            f'it can not be copied: {error}') from error
@@ -181,7 +181,7 @@ class Move:
             if is_larger and not record.read_only:
                 mounted = self._mounted(record)
                 assert mounted is not None
-                filesystems.grow(mounted.fstype, mounted.source,
+                filesystems.grow(mounted.fstype, mounted.device,
                                  self._point(record))
         except (ValueError, processutils.ProcessExecutionError) as error:
             LOG.warning('The file system of volume %s does not grow: %s',
