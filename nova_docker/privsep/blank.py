@@ -10,13 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Whether there is nothing on a block device."""
+"""Whether nobody has written to a block device."""
 
 from collections.abc import Collection
 from collections.abc import Iterator
-import io
 
 from oslo_utils import units
+
+from nova_docker.privsep import written
 
 #: A device of this size is read whole before it is taken for blank. Of a
 #: larger one the two ends are, which is where signatures are, and so many
@@ -34,10 +35,9 @@ def is_blank(device: str, but: Collection[int] = ()) -> bool:
 
     :param but: the numbers of pages that may hold anything
     """
-    with open(device, 'rb', buffering=0) as file:
-        size = file.seek(0, io.SEEK_END)
-        return all(_is_zero(file, start, length, but)
-                   for start, length in _samples(size))
+    with written.opened(device) as content:
+        return all(_is_zero(content, start, length, but)
+                   for start, length in _samples(content.size))
 
 
 def _samples(size: int) -> Iterator[tuple[int, int]]:
@@ -53,11 +53,10 @@ def _samples(size: int) -> Iterator[tuple[int, int]]:
         yield (_END + number * step) // PAGE * PAGE, _PIECE
 
 
-def _is_zero(file: io.FileIO, start: int, length: int,
+def _is_zero(content: written.Content, start: int, length: int,
              but: Collection[int]) -> bool:
-    file.seek(start)
     while length:
-        piece = file.read(min(length, len(_ZEROS)))
+        piece = content.read(start, min(length, len(_ZEROS)))
         if not piece:
             return True
         if piece != _ZEROS[:len(piece)] and any(

@@ -27,6 +27,7 @@ from nova_docker.privsep import acts
 from nova_docker.privsep import blank
 from nova_docker.privsep import checks
 from nova_docker.privsep import unfinished
+from nova_docker.privsep import written
 
 #: blkid's exit codes.
 _NOTHING, _AMBIVALENT = 2, 8
@@ -49,8 +50,10 @@ def identify(device: str, uuid: str) -> dict[str, str]:
     """
     checks.block_device(device)
     found = _probe(device)
-    is_none = (unfinished.is_instead(device, uuid_module.UUID(uuid))
-               or _is_unfinished(device, uuid, found))
+    is_none = (not found
+               or unfinished.is_instead(device, uuid_module.UUID(uuid))
+               or _is_unfinished(device, uuid, found)
+               or _is_noise(device))
     return {} if is_none else found
 
 
@@ -144,6 +147,14 @@ def _probe(device: str) -> dict[str, str]:
         raise
     return dict(line.split('=', 1) for line in output.splitlines()
                 if '=' in line)
+
+
+def _is_noise(device: str) -> bool:
+    """Tell whether nobody has written to a device that is encrypted.
+
+    By chance that may look like anything.
+    """
+    return written.beneath(device) is not None and blank.is_blank(device)
 
 
 def _is_unfinished(device: str, uuid: str, found: dict[str, str]) -> bool:

@@ -22,12 +22,14 @@ import os
 import struct
 import uuid as uuid_module
 
+from nova_docker.privsep import written
+
 #: What the file system leaves free at the end of its device.
 TAIL = 64 << 10
 _MARK = b'nova-docker makes a file system here: '
 _REPLACED = b'nova-docker replaces an image here: '
 #: The first bytes of a device, with the superblock of each kind made here.
-_HEAD = 4096
+_HEAD = _PAGE = 4096
 #: Where ext4's superblock begins; boot loaders have what is before it.
 _SUPERBLOCK = 1024
 #: Inodes that a new ext4 has in use: its own ten, and lost+found.
@@ -52,7 +54,7 @@ def is_instead(device: str, uuid: uuid_module.UUID) -> bool:
 
 def end(device: str) -> None:
     """Take the mark away: the file system is whole."""
-    _write_tail(device, bytes(len(_MARK) + 16))
+    _write_tail(device, b'')
 
 
 def is_xfs(device: str, uuid: uuid_module.UUID,
@@ -108,14 +110,14 @@ def _is_unused(head: bytes, uuid: uuid_module.UUID) -> bool:
 
 def _read(device: str, start: int, length: int) -> bytes:
     """Read a piece; a start below zero counts from the end."""
-    with open(device, 'rb', buffering=0) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(start if start >= 0 else max(size + start, 0))
-        return file.read(length)
+    with written.opened(device) as content:
+        return content.read(
+            start if start >= 0 else max(content.size + start, 0), length)
 
 
 def _write_tail(device: str, content: bytes) -> None:
+    """Write a page, so that a sector is written as a whole or not at all."""
     with open(device, 'r+b', buffering=0) as file:
         file.seek(-TAIL, os.SEEK_END)
-        file.write(content)
+        file.write(content.ljust(_PAGE, b'\0'))
         os.fsync(file.fileno())

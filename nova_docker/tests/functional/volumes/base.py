@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pathlib
 import subprocess
 from typing import Any
@@ -32,6 +33,7 @@ from nova_docker import names
 from nova_docker.privsep import mounttable
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
+from nova_docker.tests.functional.volumes import encryptor
 
 MIB = 1 << 20
 
@@ -59,6 +61,12 @@ class Volume:
         self.connection: dict[str, Any] = {
             'driver_volume_type': 'local', 'serial': self.id,
             'data': {'device_path': self.device, 'access_mode': 'rw'}}
+        self.encryption: dict[str, Any] = {}
+
+    def encrypt(self) -> None:
+        """Be one of an encrypted type."""
+        self.connection['data']['encrypted'] = True
+        self.encryption = encryptor.ENCRYPTION
 
     def digest(self) -> str:
         """Return the checksum of every byte."""
@@ -131,11 +139,24 @@ class VolumesTestCase(base.EngineTestCase):
                device: str = '/dev/vdb') -> None:
         """Attach a volume, as Nova does."""
         self.attachments.attach(self.context, instance, volume.connection,
-                                device)
+                                device, volume.encryption)
 
     def detach(self, instance: objects.Instance, volume: Volume) -> None:
         """Detach a volume, as Nova does."""
         self.attachments.detach(instance, volume.connection)
+
+    def extend(self, instance: objects.Instance, volume: Volume,
+               size: int) -> None:
+        """Extend a volume as Cinder does, and see that it is so inside.
+
+        :param size: in MiB
+        """
+        os.truncate(volume.file, size * MIB)
+        run('losetup', '--set-capacity', volume.device)
+        self.attached.extend(self.context, instance, volume.connection)
+        figures = os.statvfs(self.host_path(instance))
+        self.assertGreater(figures.f_blocks * figures.f_frsize,
+                           size * 3 // 4 * MIB)
 
     def inside(self, instance: objects.Instance, *command: str) -> str:
         """Run a program in a running workload and return what it says."""

@@ -30,7 +30,6 @@ from castellan.key_manager import key_manager as manager
 import ddt
 import fixtures
 
-from nova import objects
 from nova_docker import errors
 from nova_docker.privsep import unfinished
 from nova_docker.tests.functional.volumes import base
@@ -74,8 +73,7 @@ def _gpt(file: pathlib.Path) -> None:
 
 
 def _luks(file: pathlib.Path) -> None:
-    _write(file, (0, b'LUKS\xba\xbe' + struct.pack('>H', 1) + b'aes'.ljust(
-        32, b'\0') + b'xts'.ljust(32, b'\0') + b'sha256'.ljust(32, b'\0')))
+    _write(file, (0, encryptor.header()))
 
 
 def _lvm(file: pathlib.Path) -> None:
@@ -187,8 +185,27 @@ FOREIGN: dict[str, tuple[Callable[[pathlib.Path], None], str]] = {
 }
 
 
+class RefusalCase(base.VolumesTestCase):
+    """A test with volumes that are not to be touched."""
+
+    def make_blank(self) -> base.Volume:
+        """Return a volume of which every byte is looked at."""
+        return self.make_volume(24)
+
+    def assert_refused(self, volume: base.Volume, name: str) -> None:
+        """See that a volume is not attached, and not changed."""
+        instance = self.make_instance()
+        before = volume.digest()
+        error = self.assertRaises(errors.UnsuitableVolume, self.attach,
+                                  instance, volume)
+        self.assertRegex(str(error), name)
+        self.assertIn(volume.id, str(error))
+        self.assertEqual(before, volume.digest())
+        self.assert_nothing_left(instance, volume)
+
+
 @ddt.ddt
-class ForeignTestCase(base.VolumesTestCase):
+class ForeignTestCase(RefusalCase):
     @ddt.data(*FOREIGN)
     def test_it_is_refused_by_name(self, kind: str) -> None:
         volume = self.make_blank()
@@ -210,20 +227,65 @@ class ForeignTestCase(base.VolumesTestCase):
         unfinished.begin(volume.device, uuid.uuid4())
         self.assert_refused(volume, 'data of an unknown kind')
 
-    def make_blank(self) -> base.Volume:
-        """Return a volume of which every byte is looked at."""
-        return self.make_volume(24)
 
-    def assert_refused(self, volume: base.Volume, name: str) -> None:
-        """See that a volume is not attached, and not changed."""
-        instance = self.make_instance()
-        before = volume.digest()
-        error = self.assertRaises(errors.UnsuitableVolume, self.attach,
-                                  instance, volume)
-        self.assertRegex(str(error), name)
-        self.assertIn(volume.id, str(error))
-        self.assertEqual(before, volume.digest())
+@ddt.ddt
+class DecryptedTestCase(RefusalCase):
+    """What is in a volume that is encrypted."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(encryptor.dm_crypt())
+
+    @ddt.data(*FOREIGN)
+    def test_it_is_refused(self, kind: str) -> None:
+        volume = self.make_formatted()
+        with encryptor.decrypted(volume.device) as file:
+            FOREIGN[kind][0](file)
+        self.assert_refused(volume, 'Nothing was written')
+
+    @ddt.data(*FOREIGN)
+    def test_it_came_after_an_interrupted_mkfs(self, kind: str) -> None:
+        volume = self.make_formatted()
+        with encryptor.decrypted(volume.device) as file:
+            unfinished.begin(str(file), uuid.UUID(
+                content.file_system_uuid(volume.id)))
+            FOREIGN[kind][0](file)
+        self.assert_refused(volume, 'Nothing was written')
+
+    def test_a_life(self) -> None:
+        """Blank, it is encrypted and gets a file system, and both grow."""
+        self.flags(volume_filesystem='xfs', group='docker')
+        volume, instance = self.make_volume(320), self.start()
+        volume.encrypt()
+        self.attach(instance, volume)
+        self.inside(instance, 'sh', '-c', 'echo kept > /volumes/vdb/file')
+        self.extend(instance, volume, 512)
+        self.detach(instance, volume)
         self.assert_nothing_left(instance, volume)
+        self.assertEqual([volume.file], [*self.directory.iterdir()])
+        self.assertEqual('crypto_LUKS', base.run(
+            'blkid', '-p', '-o', 'value', '-s', 'TYPE',
+            volume.device).strip())
+        self.assertNotIn(b'kept', volume.file.read_bytes())
+        self.attach(instance, volume)
+        self.assertEqual('kept\n', self.inside(instance, 'cat',
+                                               '/volumes/vdb/file'))
+
+    def test_noise_that_looks_like_something(self) -> None:
+        key = encryptor.header() + encryptor.KEY[len(encryptor.header()):]
+        self.useFixture(fixtures.MockPatchObject(encryptor, 'KEY', key))
+        volume, instance = self.make_formatted(), self.make_instance()
+        with encryptor.decrypted(volume.device) as file:
+            self.assertIn('crypto_LUKS', base.run('blkid', '-p', file))
+        self.attach(instance, volume)
+        self.detach(instance, volume)
+
+    def make_formatted(self) -> base.Volume:
+        """Return an encrypted volume to which nobody has written."""
+        volume = self.make_blank()
+        volume.encrypt()
+        _luks(volume.file)
+        return volume
 
 
 class EncryptedTestCase(base.VolumesTestCase):
@@ -403,40 +465,12 @@ class FileSystemsTestCase(base.VolumesTestCase):
         self.detach(second, volume)
         self.assert_nothing_left(second, volume)
 
-    def test_an_encrypted_one(self) -> None:
-        """Nothing is written to it but through what decrypts it."""
-        self.flags(volume_filesystem='xfs', group='docker')
-        encryption = {
-            'provider': f'{encryptor.__name__}.LoopEncryptor',
-            'control_location': 'front-end', 'encryption_key_id': 'key'}
-        volume, instance = self.make_volume(320), self.start()
-        header = os.urandom(512)
-        _write(volume.file, (0, header))
-        volume.connection['data']['encrypted'] = True
-        self.attachments.attach(self.context, instance, volume.connection,
-                                '/dev/vdb', encryption)
-        self.assertIn(volume.device, base.run('losetup', '--list'))
-        self.inside(instance, 'touch', '/volumes/vdb/file')
-        self._extend(instance, volume)
-        self.detach(instance, volume)
-        self.assert_nothing_left(instance, volume)
-        self.assertEqual(header, volume.file.read_bytes()[:512])
-        self.assertEqual('', base.run('losetup', '-j', volume.device))
-
     def test_it_grows_while_it_is_used(self) -> None:
         # To grow ext4 takes a privilege that not every root has.
         self.flags(volume_filesystem='xfs', group='docker')
         volume, instance = self.make_volume(320), self.start()
         self.attach(instance, volume)
         self.inside(instance, 'sh', '-c', 'echo kept > /volumes/vdb/file')
-        self._extend(instance, volume)
+        self.extend(instance, volume, 1024)
         self.assertEqual('kept\n', self.inside(instance, 'cat',
                                                '/volumes/vdb/file'))
-
-    def _extend(self, instance: objects.Instance, volume: base.Volume) -> None:
-        """Extend a volume as Cinder does, and see that it is so inside."""
-        os.truncate(volume.file, 1024 * _MIB)
-        base.run('losetup', '--set-capacity', volume.device)
-        self.attached.extend(self.context, instance, volume.connection)
-        figures = os.statvfs(self.host_path(instance))
-        self.assertGreater(figures.f_blocks * figures.f_frsize, 800 * _MIB)

@@ -27,10 +27,12 @@ from nova.network import model
 
 from nova_docker.conf import CONF
 from nova_docker import driver
+from nova_docker import errors
 from nova_docker.privsep import acts
 from nova_docker.privsep import blocks
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base
+from nova_docker.tests.functional.volumes import encryptor
 from nova_docker.tests.functional.volumes import killing
 
 Tool = Callable[..., None]
@@ -46,7 +48,8 @@ class VolumeCase(killing.KilledCase):
 
     def attach_it(self, docker: driver.DockerDriver) -> None:
         docker.attach_volume(self.context, self.volume.connection,
-                             self.instance, '/dev/vdb')
+                             self.instance, '/dev/vdb',
+                             encryption=self.volume.encryption)
 
     def detach_it(self, docker: driver.DockerDriver) -> None:
         docker.detach_volume(self.context, self.volume.connection,
@@ -202,6 +205,65 @@ class ToolTestCase(VolumeCase):
                      f'seek={first // 4096}', 'conv=sparse,notrunc,fsync',
                      *([f'count={pieces * 256}'] if pieces else []))
         return make
+
+    @ddt.data(('ext4', 64), ('xfs', 384))
+    @ddt.unpack
+    def test_that_dies_too_on_an_encrypted_one(self, fstype: str, size: int
+                                               ) -> None:
+        """Beside what it had written, it left noise."""
+        def half(_lock: int, *command: str) -> None:
+            device = next(each for each in command
+                          if each.startswith('/dev/'))
+            base.run(*command)
+            if fstype == 'xfs':
+                base.run('xfs_db', '-x', '-c', 'sb 0',
+                         '-c', 'write inprogress 1', device)
+                return
+            # It writes this last; until then, it has taken others away.
+            base.run('dd', 'if=/dev/zero', f'of={device}', 'bs=1024',
+                     'seek=1', 'count=3', 'conv=notrunc,fsync')
+
+        self.use_encrypted(fstype, size)
+        self.killed_in(f'mkfs.{fstype}', half)
+        docker = self.restart()
+        self.assert_clean()
+        self.attach_it(docker)
+        data = self.write()
+        self.detach_it(docker)
+        self.assert_clean()
+        self.attach_it(docker)
+        self.assertEqual(data, self.read())
+
+    def test_before_it_begins_on_an_encrypted_one(self) -> None:
+        """The mark alone is there."""
+        self.use_encrypted('ext4', 64)
+        self.killed_in('mkfs.ext4', lambda *_arguments: None)
+        docker = self.restart()
+        self.assert_clean()
+        self.attach_it(docker)
+        self.detach_it(docker)
+        self.assert_clean()
+
+    def test_another_has_used_an_encrypted_one_since(self) -> None:
+        """A byte of theirs is theirs, mark or not."""
+        self.use_encrypted('ext4', 64)
+        self.killed_in('mkfs.ext4', lambda *_arguments: None)
+        docker = self.restart()
+        with encryptor.decrypted(self.volume.device) as file, file.open(
+                'r+b') as content:
+            content.seek(21 * base.MIB)
+            content.write(b'x')
+        before = self.volume.digest()
+        self.assertRaises(errors.UnsuitableVolume, self.attach_it, docker)
+        self.assert_clean()
+        self.assertEqual(before, self.volume.digest())
+
+    def use_encrypted(self, fstype: str, size: int) -> None:
+        """Have a blank volume of an encrypted type."""
+        self.useFixture(encryptor.dm_crypt())
+        self.flags(volume_filesystem=fstype, group='docker')
+        self.volume = self.make_volume(size)
+        self.volume.encrypt()
 
     def test_that_dies_when_all_but_one_step_is_done(self) -> None:
         def half(lock: int, *command: str) -> None:
