@@ -68,10 +68,9 @@ class Power:
 
         :raises InstancePowerOnFailure: with the engine's reason
         """
-        self.prepare(instance, network_info)
-        name = names.workload(instance.uuid)
         # What it remembers is not so any more once its disk is written to.
-        self._engine.remove_checkpoint(name)
+        self._forget(instance)
+        self.prepare(instance, network_info)
         try:
             self._workloads.start(instance)
         except errors.EngineUnavailable:
@@ -114,8 +113,20 @@ class Power:
             if self._is_shell(container):
                 self._engine.signal(name, 'SIGHUP')
         self._engine.stop(name, timeout)
-        self._engine.remove_checkpoint(name)
+        self._forget(instance)
         self._network.silence(connection.known_ports(instance))
+
+    def _forget(self, instance: objects.Instance) -> None:
+        """Drop the processes that wait on disk; there may be none.
+
+        From when CRIU writes them until it restores them nothing passes
+        their network namespace, so that one without a lock has to follow.
+        The lock goes first: without the checkpoint nobody would know of it.
+        One that runs has its network, and what is left of it has no lock.
+        """
+        if self._state(instance) == power_state.SUSPENDED:
+            self._network.end(instance)
+        self._engine.remove_checkpoint(names.workload(instance.uuid))
 
     def _await_command(self, container: client.Document) -> None:
         """Wait until docker-init has started the command.

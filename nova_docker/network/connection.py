@@ -126,6 +126,13 @@ class Connection:
         self.plug(instance, network_info)
         self.join(instance, network_info)
 
+    def end(self, instance: objects.Instance) -> None:
+        """End the network namespace: :meth:`join` begins another one.
+
+        Can be run again. No workload may be in it.
+        """
+        self._boxes.stop(instance.uuid)
+
     def renew(self, instance: objects.Instance,
               network_info: model.NetworkInfo) -> None:
         """Make the ports anew, so that Neutron hears of them once more."""

@@ -13,7 +13,8 @@
 """The sandbox: the small container that owns an instance's network.
 
 It runs one process that sleeps in pause(2) and outlives every stop, reboot
-and rebuild of the workload, so the network namespace does too.
+and rebuild of the workload, so the network namespace does too. Only one that
+CRIU has locked ends: nobody but CRIU unlocks it.
 """
 
 from __future__ import annotations
@@ -131,6 +132,14 @@ class Sandbox:
             self.create(instance, nameservers, addresses)
             self._engine.start(name)
         return int(self._engine.container(name)['State']['Pid'])
+
+    def stop(self, uuid: str) -> None:
+        """End the network namespace; the sandbox may be gone already.
+
+        :meth:`ensure` is its twin: it brings another namespace.
+        """
+        with contextlib.suppress(errors.EngineNotFound):
+            self._engine.stop(names.sandbox(uuid), 0)
 
     def remove(self, uuid: str) -> None:
         """Remove the sandbox; it may be gone already."""

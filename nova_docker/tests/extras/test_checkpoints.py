@@ -52,6 +52,12 @@ class CheckpointTestCase(base.CloudTestCase):
                              'nova/compute.conf')
         cls.server = cls.shared.server('ssh')
         cls.guest = cls.shared.login(cls.server)
+        cls.begin()
+
+    @classmethod
+    def begin(cls) -> None:
+        """Let the server count, from 1."""
+        cls.guest.run('rm -f /count')
         cls.guest.run(f"setsid sh -c '{_COUNTS}' </dev/null >/dev/null 2>&1 &")
         cls.guest.run('until [ -e /count ]; do sleep 0.1; done')
 
@@ -107,6 +113,17 @@ class CheckpointTestCase(base.CloudTestCase):
         services.kill('docker')
         services.up()
         self.assert_on_disk()
+        self.server.resume()
+        self.guest.again()
+        self.assert_goes_on(before)
+
+    def test_started_anew(self) -> None:
+        """A hard reboot drops what was written; CRIU's lock goes with it."""
+        self.suspend()
+        self.server.reboot('HARD')
+        self.guest.again()
+        self.begin()
+        before = self.suspend()
         self.server.resume()
         self.guest.again()
         self.assert_goes_on(before)

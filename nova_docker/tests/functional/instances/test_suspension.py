@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from unittest import mock
 
 from nova.compute import power_state
@@ -27,12 +28,25 @@ from nova_docker.instances import lifecycle
 from nova_docker.instances import query
 from nova_docker.instances import suspension
 from nova_docker import names
+from nova_docker.privsep import namespaces
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
 from nova_docker.volumes import propagate
 
 #: What only a process that goes on can do.
 COUNT = ('i=0; while true; do i=$((i+1)); echo "tick $i."; sleep 0.1; done')
+
+
+def _exchange() -> bytes:
+    """Send a datagram here; return what arrives of it.
+
+    A filter that drops what is sent makes it fail at once.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+        port.settimeout(tests.PATIENCE)
+        port.bind(('127.0.0.1', 0))
+        port.sendto(b'words', port.getsockname())
+        return port.recv(100)
 
 
 class SuspensionTestCase(base.EngineTestCase):
@@ -139,6 +153,16 @@ class CheckpointTestCase(SuspensionTestCase):
                          self.query.workloads()[instance.uuid])
         self.assertEqual(0, self.state(instance)['Pid'])
 
+    def assertConnected(self, instance: objects.Instance) -> None:
+        """See that packets pass in its network, which is its sandbox's."""
+        pids = [self.engine.container(name)['State']['Pid'] for name in (
+            names.workload(instance.uuid), names.sandbox(instance.uuid))]
+        self.assertEqual(1, len({
+            os.readlink(f'/proc/{pid}/ns/net') for pid in pids}))
+        with namespaces.of_process(pids[0]) as namespace:
+            self.assertEqual(b'words',
+                             namespaces.run_in(namespace, _exchange))
+
     def has_checkpoint(self, instance: objects.Instance) -> bool:
         return self.engine.has_checkpoint(names.workload(instance.uuid))
 
@@ -147,6 +171,7 @@ class CheckpointTestCase(SuspensionTestCase):
         for _round in range(2):
             self.suspension.resume(instance, model.NetworkInfo())
             self.assertGoesOn(instance)
+            self.assertConnected(instance)
             self.assertFalse(self.has_checkpoint(instance))
             self.suspension.suspend(instance)
             self.assertSuspended(instance)
@@ -174,30 +199,48 @@ class CheckpointTestCase(SuspensionTestCase):
     def test_after_a_host_boot_it_has_its_network(self) -> None:
         """The sandbox has a new network namespace then."""
         instance = self.suspended()
-        box = names.sandbox(instance.uuid)
-        self.engine.stop(box, 0)
+        self.engine.stop(names.sandbox(instance.uuid), 0)
         self.suspension.resume(instance, model.NetworkInfo())
         self.assertGoesOn(instance)
-        namespaces = {
-            os.readlink(f'/proc/{found["State"]["Pid"]}/ns/net')
-            for found in map(self.engine.container,
-                             (box, names.workload(instance.uuid)))}
-        self.assertEqual(1, len(namespaces))
+        self.assertConnected(instance)
 
     def test_off_forgets_it(self) -> None:
         instance = self.suspended()
         self.power.off(instance)
         self.assertEqual(power_state.SHUTDOWN, self.power_state(instance))
         self.assertFalse(self.has_checkpoint(instance))
+        self.power.on(instance, model.NetworkInfo())
+        self.assertStartedAnew(instance)
+
+    def test_on_forgets_it(self) -> None:
+        """As for an operator who has told Nova that it is stopped."""
+        instance = self.suspended()
+        self.power.on(instance, model.NetworkInfo())
+        self.assertStartedAnew(instance)
 
     def test_a_reboot_starts_anew(self) -> None:
         instance = self.suspended()
         self.power.reboot(instance, model.NetworkInfo(), hard=True)
+        self.assertStartedAnew(instance)
+
+    def assertStartedAnew(self, instance: objects.Instance) -> None:
+        """See that it began again, and has a network."""
         self.assertEqual(power_state.RUNNING, self.power_state(instance))
         tests.wait_until(
             lambda: self.log(instance).count('tick 1.') == 2,
             'the server counts from 1 again')
         self.assertFalse(self.has_checkpoint(instance))
+        self.assertConnected(instance)
+
+    def test_off_in_the_midst_of_it_can_be_done_again(self) -> None:
+        """As after a crash between the network's end and the memory's."""
+        instance = self.suspended()
+        self.network.end(instance)
+        self.network.end(instance)
+        self.assertSuspended(instance)
+        self.power.off(instance)
+        self.power.on(instance, model.NetworkInfo())
+        self.assertStartedAnew(instance)
 
     def test_one_that_can_not_be_written_runs_on(self) -> None:
         """CRIU keeps no file of any size that has lost its name."""
@@ -211,6 +254,7 @@ class CheckpointTestCase(SuspensionTestCase):
         self.assertIsInstance(failure.inner_exception,
                               exception.InstanceSuspendFailure)
         self.assertGoesOn(instance)
+        self.assertConnected(instance)
         self.assertFalse(self.has_checkpoint(instance))
 
     def test_one_that_can_not_be_resumed_stays_suspended(self) -> None:
@@ -230,6 +274,7 @@ class CheckpointTestCase(SuspensionTestCase):
         self.assertSuspended(instance)
         self.power.reboot(instance, model.NetworkInfo(), hard=True)
         self.assertEqual(power_state.RUNNING, self.power_state(instance))
+        self.assertConnected(instance)
 
     def test_what_is_left_of_one_that_runs_is_removed(self) -> None:
         """As by a nova-compute that ended right after the resume."""
@@ -239,6 +284,16 @@ class CheckpointTestCase(SuspensionTestCase):
         self.make_suspension('checkpoint')
         self.assertFalse(self.has_checkpoint(instance))
         self.assertGoesOn(instance)
+        self.assertConnected(instance)
+
+    def test_on_of_one_that_runs_leaves_its_network(self) -> None:
+        """What is left of it has no lock; the processes are in there."""
+        instance = self.suspended()
+        self.engine.start_from_checkpoint(names.workload(instance.uuid))
+        self.power.on(instance, model.NetworkInfo())
+        self.assertFalse(self.has_checkpoint(instance))
+        self.assertGoesOn(instance)
+        self.assertConnected(instance)
 
     def test_destroyed_it_leaves_nothing(self) -> None:
         instance = self.suspended()

@@ -53,6 +53,19 @@ class SandboxTestCase(base.EngineTestCase):
         pid = self.boxes.ensure(instance, [], [])
         self.assertEqual(self.engine.container(name)['State']['Pid'], pid)
 
+    def test_stopped_it_has_another_namespace(self) -> None:
+        instance = self.make_instance()
+        self.boxes.stop(instance.uuid)
+        pid = self.boxes.ensure(instance, [], [])
+        # While it is held the kernel gives no other its number.
+        held = os.open(f'/proc/{pid}/ns/net', os.O_RDONLY)
+        self.addCleanup(os.close, held)
+        for _time in range(2):
+            self.boxes.stop(instance.uuid)
+        pid = self.boxes.ensure(instance, [], [])
+        self.assertNotEqual(os.fstat(held).st_ino,
+                            os.stat(f'/proc/{pid}/ns/net').st_ino)
+
     def test_it_ends_on_no_signal_but_the_last(self) -> None:
         instance = self.make_instance()
         pid = self.boxes.ensure(instance, [], [])
