@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 from typing import ClassVar
 
 from openstack import exceptions
@@ -23,7 +22,6 @@ from openstack import exceptions
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import guests
-from nova_docker.tests.cloud import host
 from nova_docker.tests.cloud import servers
 from nova_docker.tests.cloud import services
 from nova_docker.tests.cloud import volumes
@@ -278,35 +276,6 @@ class LifeTestCase(base.CloudTestCase):
             exceptions.BadRequestException,
             clouds.connection('demo').block_storage.delete_volume,
             self.volume.id)
-
-
-class RootTestCase(base.CloudTestCase):
-    """A server with its root disk on a volume is refused in time.
-
-    The user is told what to do instead, and has the volume as it was.
-    """
-
-    def _assert_refused(self, **device: Any) -> None:
-        server = self.make.server(
-            wait=(), imageRef='', microversion='2.60',
-            block_device_mapping_v2=[
-                {'boot_index': 0, 'destination_type': 'volume', **device}])
-        self.assertIn('attach the volume for its data', server.fault())
-        clouds.wait_until(lambda: not host.containers(server.id),
-                          'the engine has nothing of the server')
-
-    def test_a_volume_that_holds_an_image(self) -> None:
-        volume = self.make.volume(image_id=clouds.image_id('busybox'))
-        before = volume.digest()
-        self._assert_refused(source_type='volume', uuid=volume.id)
-        volume.wait_for('available')
-        volume.wait_until_disconnected()
-        self.assertEqual(before, volume.digest())
-
-    def test_a_volume_that_nova_makes_of_an_image(self) -> None:
-        self._assert_refused(source_type='image', volume_size=1,
-                             uuid=clouds.image_id('busybox'),
-                             delete_on_termination=True)
 
 
 class OperatorTestCase(base.ServerTestCase):
