@@ -51,6 +51,7 @@ from nova_docker.instances import lifecycle
 from nova_docker.instances import migration
 from nova_docker.instances import orphans
 from nova_docker.instances import password
+from nova_docker.instances import porter
 from nova_docker.instances import power
 from nova_docker.instances import procfiles
 from nova_docker.instances import query
@@ -144,10 +145,11 @@ class DockerDriver(driver.ComputeDriver):
         roots = content.Roots(engine, images, image_api, volumes, points,
                               gate.Gate(engine))
         contents = files.Files(engine)
+        starts = entry.Entry(engine, kept)
         self._workloads = workloads = workload.Workload(
             engine, keys.Keys(contents), injection.Injection(contents),
             drives, points, devices.tag, self._resources.host, roots,
-            entry.Entry(engine), contents)
+            starts, contents)
         disks = rootdisk.RootDisk(engine)
         self._power = power.Power(engine, network, workloads, disks)
         self._suspension = suspension.Suspension(
@@ -176,10 +178,11 @@ class DockerDriver(driver.ComputeDriver):
         self._procfiles = procfiles.ProcFiles(engine, self._query)
         state = health.Health(lambda: CONF.host,
                               virtapi.update_compute_provider_status)
+        opener = porter.Porter(engine, starts, volumes)
         self._lifecycle = lifecycle.Lifecycle(
             engine, self._query, self.emit_event, state,
             orphans.Orphans(engine, leftovers.Leftovers(), self._destroy),
-            heard=state.is_heard)
+            opener, heard=state.is_heard, started=opener.started)
 
     # The host
 

@@ -171,16 +171,20 @@ class Lifecycle:
     :param emit: gives an event to Nova
     :param listeners: told, in turn, when the engine comes and goes
     :param heard: whether Nova can answer to an event yet
+    :param started: told of each workload that starts, with its labels
     """
 
     def __init__(self, engine: client.Engine, instances: query.Query,
                  emit: Callable[[event.LifecycleEvent], None],
                  *listeners: Listener,
-                 heard: Callable[[], bool] = lambda: True) -> None:
+                 heard: Callable[[], bool] = lambda: True,
+                 started: Callable[[client.Document], None] = lambda _: None
+                 ) -> None:
         self._engine = engine
         self._instances = instances
         self._announcer = Announcer(emit, heard)
         self._listeners = listeners
+        self._started = started
         self._known: dict[str, int] = {}
         self._stream: streams.EventStream | None = None
         self._stopping = threading.Event()
@@ -273,6 +277,8 @@ class Lifecycle:
             LOG.info('The container ended with exit code %s.',
                      record['Actor']['Attributes'].get('exitCode'),
                      instance_uuid=uuid)
+        if record['Action'] == 'start':
+            self._started(record['Actor']['Attributes'])
         self._known[uuid], transition = _TRANSITIONS[record['Action']]
         self._announcer.announce(uuid, transition)
 

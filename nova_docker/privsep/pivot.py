@@ -55,6 +55,24 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _syscall, _umount = _libc.syscall, _libc.umount2
 
 
+class Refusal(Exception):
+    """A file of the volume keeps it from being the root.
+
+    On the way from the daemon an OSError loses its file's name.
+
+    :param code: the number of the error
+    :param path: of the file
+    """
+
+    def __init__(self, code: int, path: str) -> None:
+        super().__init__(code, path)
+        self.code = code
+        self.path = path
+
+    def __str__(self) -> str:
+        return f'{self.path}: {os.strerror(self.code)}'
+
+
 class _Attributes(ctypes.Structure):
     """The kernel's struct mount_attr."""
 
@@ -77,13 +95,13 @@ def enter(pid: int, source: str, target: str, left: Sequence[str],
     :param path: directories in which a name is looked for
     :param workdir: the program's working directory; made if it is missing
     :returns: False if the container has that root already
-    :raises FileNotFoundError: it has no such program
-    :raises OSError: what is mounted can't have its place, or the container
-        has ended
+    :raises Refusal: it has no such program, or what is mounted can't have
+        its place
+    :raises ProcessLookupError: the container has ended
     """
     checks.process(pid)
     checks.root_directory(source)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as held, _named():
         ending = os.pidfd_open(pid)
         held.callback(os.close, ending)
         namespace = held.enter_context(
@@ -93,6 +111,35 @@ def enter(pid: int, source: str, target: str, left: Sequence[str],
         return namespaces.run_in(
             namespace, _enter, held, own, ending, os.stat(source), target,
             [target, *left], pipe, program, path, workdir)
+
+
+@privsep.root_pctxt.entrypoint
+def is_waiting(pid: int, target: str) -> bool:
+    """Tell whether a container has its volume beside its root still.
+
+    No file system is touched.
+
+    :param pid: the container's main process
+    :param target: where the container has it until it is the root
+    """
+    checks.process(pid)
+    try:
+        with open(f'/proc/{pid}/mountinfo', 'rb') as table:
+            return any(line.split(b' ')[4] == os.fsencode(target)
+                       for line in table)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Let the name of a file come through to who is not root."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or error.errno is None:
+            raise
+        raise Refusal(error.errno, os.fsdecode(error.filename)) from error
 
 
 def _enter(held: contextlib.ExitStack, own: int, ending: int,

@@ -14,28 +14,37 @@
 
 from __future__ import annotations
 
-from oslo_log import log as logging
+from collections.abc import Callable
+import contextlib
+import errno
+from typing import Any
+
+from oslo_concurrency import lockutils
 
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker import names
+from nova_docker.privsep import blocks
 from nova_docker.privsep import pivot
 from nova_docker.rootvolume import gate
 from nova_docker.rootvolume import layout
-
-LOG = logging.getLogger(__name__)
+from nova_docker.volumes import records
 
 #: What only the engine needs of what it mounts.
 _LEFT = ('/sbin/docker-init',)
+_MEND = 'Rescue the server, or attach the volume to another one, to mend it.'
 
 
 class Entry:
     """Starts workloads.
 
     :param engine: where they run
+    :param kept: knows which volume is a root disk
     """
 
-    def __init__(self, engine: client.Engine) -> None:
+    def __init__(self, engine: client.Engine, kept: records.Records) -> None:
         self._engine = engine
+        self._records = kept
 
     def start(self, name: str) -> None:
         """Start a workload; a running one stays as it is.
@@ -45,36 +54,83 @@ class Entry:
         :raises EngineBadRequest: it can't be; the workload does not run
         """
         container = self._engine.container(name)
-        self._engine.start(name)
-        root = layout.source(container)
-        if root is None:
+        if layout.source(container) is None:
+            self._engine.start(name)
             return
+        with _exclusive(name):
+            self._refuse_silent(container)
+            self._engine.start(name)
+            self._enter(name)
+
+    def complete(self, name: str, prepare: Callable[[], None]) -> bool:
+        """Let a workload enter its volume whom nobody here has started.
+
+        One that is just being started, or waits for nothing, stays as it is.
+
+        :param prepare: brings what it needs before that
+        :returns: whether it has waited
+        :raises EngineBadRequest: it can't enter; it does not run any more
+        """
+        with (contextlib.suppress(lockutils.AcquireLockFailedException),
+              _exclusive(name, blocking=False)):
+            container = self._engine.container(name)
+            pid = container['State']['Pid']
+            if pid and layout.source(container) and pivot.is_waiting(
+                    pid, layout.PLACE):
+                prepare()
+                self._refuse_silent(container)
+                self._enter(name)
+                return True
+        return False
+
+    def _refuse_silent(self, container: client.Document) -> None:
+        """Refuse a volume for which the engine, too, would wait for ever."""
+        record = self._record(container)
+        if record and record.path and not blocks.responds(record.path):
+            raise errors.EngineBadRequest(
+                f'the storage of its root volume {record.volume} does not '
+                'answer.')
+
+    def _enter(self, name: str) -> None:
+        container = self._engine.container(name)
         try:
-            self._enter(name, container, root)
-        except (OSError, ValueError) as error:
+            _pivot(container)
+        except ProcessLookupError as error:
+            raise errors.EngineBadRequest(
+                'the container has ended before its root volume was entered.'
+            ) from error
+        except (OSError, ValueError, pivot.Refusal) as error:
             self._engine.signal(name, 'SIGKILL')
-            raise errors.EngineBadRequest(_sentence(container, error)
-                                          ) from error
+            raise errors.EngineBadRequest(
+                self._sentence(container, error)) from error
 
-    def _enter(self, name: str, container: client.Document,
-               root: str) -> None:
-        started = self._engine.container(name)
-        pid = started['State']['Pid']
-        if not pid:
-            raise ProcessLookupError('the container has ended')
-        pivot.enter(
-            pid, root, layout.PLACE, _LEFT, gate.PIPE,
-            layout.command(container)[0],
-            layout.search_path(layout.environment(container)),
-            layout.workdir(container))
+    def _sentence(self, container: client.Document, error: Exception) -> str:
+        record = self._record(container)
+        volume = f'root volume {record.volume}' if record else 'root volume'
+        program = layout.command(container)[0]
+        if isinstance(error, pivot.Refusal) and (
+                error.code, error.path) == (errno.ENOENT, program):
+            return (f"the command '{program}' does not exist on the {volume} "
+                    f'or is not executable. {_MEND}')
+        reason = error.strerror if isinstance(error, OSError) else error
+        return f'the {volume} can not be used: {reason}. {_MEND}'
+
+    def _record(self, container: client.Document) -> records.Record | None:
+        return self._records.root(container['Config']['Labels'][names.UUID])
 
 
-def _sentence(container: client.Document, error: Exception) -> str:
-    program = layout.command(container)[0]
-    if isinstance(error, FileNotFoundError) and error.filename == program:
-        return (f"the command '{program}' does not exist on the root volume "
-                'or is not executable')
-    if isinstance(error, OSError) and error.filename:
-        return (f"the root volume can not be used: {error.filename}: "
-                f'{error.strerror}')
-    return f'the root volume can not be used: {error}'
+def _pivot(container: client.Document) -> None:
+    pid, root = container['State']['Pid'], layout.source(container)
+    assert root is not None
+    if not pid:
+        raise ProcessLookupError(errno.ESRCH, 'the container has ended')
+    pivot.enter(
+        pid, root, layout.PLACE, _LEFT, gate.PIPE,
+        layout.command(container)[0],
+        layout.search_path(layout.environment(container)),
+        layout.workdir(container))
+
+
+def _exclusive(name: str, blocking: bool = True) -> Any:
+    """Let one at a time start a workload."""
+    return lockutils.lock(f'nova-docker-entry-{name}', blocking=blocking)

@@ -137,6 +137,11 @@ class Records:
                  for path in (self._root / instance).glob('*.json')]
         return sorted(found, key=lambda each: each.device)
 
+    def root(self, instance: str) -> Record | None:
+        """Return the volume that is an instance's root disk, if one is."""
+        return next((each for each in self.of_instance(instance)
+                     if each.root), None)
+
     def all(self) -> list[Record]:
         """Return every record of this host."""
         return [_read(path) for path in self._root.glob('*/*.json')]

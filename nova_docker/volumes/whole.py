@@ -95,10 +95,7 @@ class Volumes:
 
     def root(self, instance: objects.Instance) -> records.Record | None:
         """Return the volume that is an instance's root disk, if one is."""
-        for record in self._records.of_instance(instance.uuid):
-            if record.root:
-                return record
-        return None
+        return self._records.root(instance.uuid)
 
     def discard(self, instance: objects.Instance) -> None:
         """Take every volume away; its workload does not run.

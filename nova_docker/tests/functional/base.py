@@ -229,8 +229,8 @@ class EngineTestCase(base.TestCase):
             engine, keys.Keys(self.contents),
             injection.Injection(self.contents),
             configdrive.ConfigDrive(engine, self.boxes), self.points, self.tag,
-            self.host, self.roots, entry.Entry(starts or engine),
-            self.contents)
+            self.host, self.roots,
+            entry.Entry(starts or engine, self.records), self.contents)
 
     def make_image(self, *entries: Entry,
                    changes: Sequence[str] = ('CMD ["/bin/sh"]',)) -> str:
