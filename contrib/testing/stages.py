@@ -238,7 +238,8 @@ def _in_guest(shop: Workshop) -> str:
     return '\n'.join((
         f'export PATH={path}:$PATH HOME=/root LC_ALL=C.UTF-8',
         'export PYTHONDONTWRITEBYTECODE=1',
-        'modprobe --all loop target_core_iblock iscsi_target_mod',
+        'modprobe --all loop dm-multipath target_core_iblock '
+        'iscsi_target_mod nvmet-tcp nvme-tcp',
         f'cd {shlex.quote(str(shop.source))}',
         'mkdir /root/stestr',
         shlex.join([*stestr, 'run', '--concurrency', '1']),

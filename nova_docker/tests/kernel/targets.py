@@ -10,11 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Targets of this machine's own kernel, which export devices on loopback."""
+"""Servers of this machine's own kernel, which export storage on loopback."""
 
 from __future__ import annotations
 
 import pathlib
+
+from nova_docker.tests.functional.volumes import base as volumes
 
 _CONFIG = pathlib.Path('/sys/kernel/config')
 _ATTRIBUTES = {'authentication': '0', 'generate_node_acls': '1',
@@ -64,3 +66,56 @@ class Iscsi:
         (lun / 'store').unlink()
         for directory in (lun, self._group, self._target, self._store):
             directory.rmdir()
+
+
+class Nvme:
+    """A subsystem of NVMe over TCP with one namespace.
+
+    :param name: a unique one, which is a UUID
+    :param device: what it exports
+    """
+
+    address, port = '127.0.0.1', '4420'
+
+    def __init__(self, name: str, device: str) -> None:
+        self.nqn = f'nqn.2014-08.org.openstack:{name}'
+        self._subsystem = _CONFIG / 'nvmet/subsystems' / self.nqn
+        self._namespace = self._subsystem / 'namespaces/1'
+        self._port = _CONFIG / 'nvmet/ports/1'
+        self._namespace.mkdir(parents=True)
+        self._port.mkdir()
+        for file, content in {
+                self._subsystem / 'attr_allow_any_host': '1',
+                self._namespace / 'device_path': device,
+                self._namespace / 'device_uuid': name,
+                self._namespace / 'enable': '1',
+                self._port / 'addr_adrfam': 'ipv4',
+                self._port / 'addr_trtype': 'tcp',
+                self._port / 'addr_traddr': self.address,
+                self._port / 'addr_trsvcid': self.port}.items():
+            file.write_text(content)
+        self._link.symlink_to(self._subsystem)
+
+    @property
+    def _link(self) -> pathlib.Path:
+        return self._port / 'subsystems' / self.nqn
+
+    def remove(self) -> None:
+        """Take the subsystem away, whoever is connected to it."""
+        self._link.unlink()
+        for directory in (self._port, self._namespace, self._subsystem):
+            directory.rmdir()
+
+
+class Nfs:
+    """A directory that the server of NFS exports."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.export = f'127.0.0.1:{directory}'
+        volumes.run('exportfs', '-i', '-o',
+                    'rw,sync,no_root_squash,no_subtree_check,fsid=7',
+                    self.export)
+
+    def remove(self) -> None:
+        """Export it no more."""
+        volumes.run('exportfs', '-u', self.export)
