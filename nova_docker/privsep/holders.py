@@ -60,10 +60,17 @@ def _devices(process: pathlib.Path) -> Iterator[int]:
 def _identity(process: pathlib.Path) -> tuple[int, str]:
     number, name = int(process.name), '?'
     with contextlib.suppress(OSError):
-        for line in (process / 'status').read_text().splitlines():
-            key, _separator, value = line.partition(':')
-            if key == 'Name':
-                name = value.strip()
-            elif key == 'NSpid':
+        # The kernel lets a name have any bytes but those that end a line.
+        for line in (process / 'status').read_bytes().split(b'\n'):
+            key, _separator, value = line.partition(b':')
+            if key == b'Name':
+                name = _printable(value.strip())
+            elif key == b'NSpid':
                 number = int(value.split()[-1])
     return number, name
+
+
+def _printable(name: bytes) -> str:
+    """Return what no terminal that shows a log or a fault obeys to."""
+    return ''.join(each if each.isprintable() else '?'
+                   for each in name.decode(errors='replace'))

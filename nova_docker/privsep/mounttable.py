@@ -54,7 +54,9 @@ def mounts() -> Iterator[Mount]:
 
     No file system is touched: that of a server that is away would hang.
     """
-    for line in _TABLE.read_text().splitlines():
+    # The name of a place may have any of what else could end a line.
+    table = os.fsdecode(_TABLE.read_bytes())
+    for line in table.removesuffix('\n').split('\n'):
         # https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo
         before, _separator, after = line.partition(' - ')
         fields = before.split(' ')

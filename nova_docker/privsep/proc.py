@@ -107,7 +107,9 @@ def _mounts(own: int) -> dict[bytes, tuple[bytes, bytes]]:
     """Return device and file system of what is mounted at each place."""
     # Bytes: to decode them could import a codec of the container's.
     found = {}
-    for line in _read(own, 'thread-self/mountinfo').splitlines():
+    for line in _read(own, 'thread-self/mountinfo').split(b'\n'):
+        if not line:
+            continue
         fields = line.split(b' ')
         kind = fields[fields.index(b'-') + 1]
         found[fields[4]] = (fields[2], kind)

@@ -31,6 +31,7 @@ from nova import exception
 from nova_docker.conf import CONF
 from nova_docker import errors
 from nova_docker import names
+from nova_docker.privsep import holders
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base
 from nova_docker.volumes import connector
@@ -224,6 +225,23 @@ class BusyTestCase(base.VolumesTestCase):
         self.engine.stop(names.workload(instance.uuid), 0)
         self.detach(instance, volume)
         self.assert_nothing_left(instance, volume)
+
+    def test_a_name_with_anything(self) -> None:
+        """No terminal obeys to it, and nothing fails of it."""
+        self.flags(volume_detach_timeout=0, group='docker')
+        instance, volume = self.start(), self.make_volume()
+        self.attach(instance, volume)
+        self.inside(
+            instance, 'sh', '-c',
+            'name=$(printf "/tmp/busybox\\377\\033[2J"); '
+            'cat /bin/busybox > "$name"; chmod 755 "$name"; '
+            'cd /volumes/vdb; "$name" sleep 1000 > /dev/null 2>&1 & :')
+        tests.wait_until(
+            lambda: 'busybox' in str(holders.holders(
+                str(self.host_path(instance)))), 'it is there')
+        error = self.assertRaises(exception.DeviceDetachFailed, self.detach,
+                                  instance, volume)
+        self.assertIn(': busybox\ufffd?[2J (pid', str(error))
 
     def test_patience(self) -> None:
         """What ends in time does not hinder it."""

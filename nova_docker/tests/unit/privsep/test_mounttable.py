@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import fixtures
@@ -30,3 +31,16 @@ class MountTestCase(base.TestCase):
         mount = mounttable.Mount('/point', False, 'ext4',
                                  str(directory / 'link'), ('rw',))
         self.assertEqual(str(directory / 'dm-0'), mount.device)
+
+    def test_names_that_look_like_the_end_of_a_line(self) -> None:
+        """The kernel writes no other characters than these as numbers."""
+        names = ('/a\rb', '/a\x0bb', '/a\x0cb', '/a\x85b', '/a\u2028b',
+                 '/a\udcffb')
+        table = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'table')
+        table.write_bytes(b''.join(
+            b'%d 1 8:1 / %s rw - ext4 /dev/sda rw\n' % (
+                number, os.fsencode(name))
+            for number, name in enumerate(names)))
+        self.useFixture(fixtures.MockPatchObject(mounttable, '_TABLE', table))
+        self.assertEqual(list(names), [
+            mount.point for mount in mounttable.mounts()])
