@@ -80,7 +80,9 @@ root_pctxt = priv_context.PrivContext(
 # kernel most of their time, and instances come eight at a time and more.
 cfg.CONF.set_default(
     'thread_pool_size', 8, group='docker_network_privileged')
-cfg.CONF.set_default('thread_pool_size', 8, group='docker_root_privileged')
+# As many as nova-compute does at a time: what takes long for one tenant must
+# not keep others waiting.
+cfg.CONF.set_default('thread_pool_size', 64, group='docker_root_privileged')
 
 # SYS_ADMIN mounts, DAC_READ_SEARCH looks into what is nova-compute's alone,
 # as are a container's files, of which an archive's size is told. SYS_PTRACE
@@ -97,5 +99,5 @@ mount_pctxt = priv_context.PrivContext(
     ],
 )
 
-# A file system is made here, which takes its time, while others wait.
-cfg.CONF.set_default('thread_pool_size', 8, group='docker_mount_privileged')
+# File systems are made here, and volumes copied. As above.
+cfg.CONF.set_default('thread_pool_size', 64, group='docker_mount_privileged')
