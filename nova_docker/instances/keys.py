@@ -33,8 +33,8 @@ LOG = logging.getLogger(__name__)
 _REMEMBERED = 1000
 #: A line of /etc/passwd.
 _ACCOUNT = re.compile(
-    '(?P<name>[^:]+):[^:]*:(?P<uid>[0-9]+):(?P<gid>[0-9]+):[^:]*'
-    ':(?P<home>[^:]*)(:.*)?')
+    '(?P<name>[^:]+):[^:]*:(?P<uid>[0-9]{1,10}):(?P<gid>[0-9]{1,10})'
+    ':[^:]*:(?P<home>[^:]*)(:.*)?')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,9 +21,10 @@ from collections.abc import Iterator
 import contextlib
 import ctypes
 import enum
+import errno
 import os
-import shutil
 import stat
+import subprocess
 
 from oslo_concurrency import processutils
 
@@ -54,10 +55,11 @@ class State(enum.StrEnum):
 def state(point: str) -> str:
     """Tell what is on a mounted volume, as a :class:`State`."""
     with _top(point) as top:
-        found = set(os.listdir(top))
-        if _DESCRIPTION in found and _is_directory(top, ROOT):
-            return State.WHOLE
-        if found <= _EMPTY or _BEGUN in found:
+        if _kind(top, _DESCRIPTION) is not None:
+            is_whole = (_kind(top, _DESCRIPTION), _kind(top, ROOT)) == (
+                stat.S_IFREG, stat.S_IFDIR)
+            return State.WHOLE if is_whole else State.OTHER
+        if _kind(top, _BEGUN) == stat.S_IFREG or _is_empty(top):
             return State.BLANK
         return State.OTHER
 
@@ -67,15 +69,16 @@ def begin(point: str) -> None:
     """Make room for a root file system on a volume that is blank.
 
     What an interrupted unpacking has left is removed.
+
+    :raises OSError: it can't be, or nothing can be written
     """
     with _top(point) as top:
-        if _DESCRIPTION in os.listdir(top):
+        if _kind(top, _DESCRIPTION) is not None:
             raise ValueError(f'{point} has a root file system')
-        os.close(os.open(_BEGUN, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW,
-                         0o600, dir_fd=top))
+        if _kind(top, _BEGUN) is None:
+            os.close(_made(top, _BEGUN))
         _sync(top)
-        if ROOT in os.listdir(top):
-            shutil.rmtree(ROOT, dir_fd=top)
+        _remove(point, ROOT, _DRAFT)
         os.mkdir(ROOT, 0o755, dir_fd=top)
 
 
@@ -84,10 +87,7 @@ def finish(point: str, description: bytes) -> None:
     """Say that the root file system is whole; all of it is on the device."""
     with _top(point) as top:
         _sync(top)
-        draft = os.open(
-            _DRAFT, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW,
-            0o600, dir_fd=top)
-        with open(draft, 'wb') as file:
+        with open(_made(top, _DRAFT), 'wb') as file:
             file.write(description)
             file.flush()
             os.fsync(file.fileno())
@@ -154,14 +154,15 @@ def read(root: str, path: str, limit: int) -> bytes | None:
 
 def _read(held: contextlib.ExitStack, top: int, path: str,
           limit: int) -> bytes:
-    # Without a wait: it could be a pipe.
-    file = inside.open_below(held, top, path, os.O_RDONLY | os.O_NONBLOCK
-                             | os.O_NOCTTY)
-    figures = os.fstat(file)
+    # A pipe would be waited for, and a device may act when it is opened.
+    found = inside.open_below(held, top, path, os.O_PATH)
+    figures = os.fstat(found)
     if not stat.S_ISREG(figures.st_mode):
         raise ValueError(f'{path} is no file')
     if figures.st_size > limit:
         raise ValueError(f'{path} is larger than {limit} bytes')
+    file = os.open(f'/proc/self/fd/{found}', os.O_RDONLY | os.O_NONBLOCK)
+    held.callback(os.close, file)
     return os.read(file, limit)
 
 
@@ -182,12 +183,39 @@ def _top(point: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _is_directory(top: int, name: str) -> bool:
+def _kind(top: int, name: str) -> int | None:
+    """Return the type of what has a name; None if nothing has."""
     try:
         figures = os.stat(name, dir_fd=top, follow_symlinks=False)
     except FileNotFoundError:
-        return False
-    return stat.S_ISDIR(figures.st_mode)
+        return None
+    return stat.S_IFMT(figures.st_mode)
+
+
+def _is_empty(top: int) -> bool:
+    # Somebody may have made millions of files.
+    with os.scandir(top) as entries:
+        return all(entry.name in _EMPTY for entry in entries)
+
+
+def _made(top: int, name: str) -> int:
+    """Return a new file, open to be written to; it must not be there."""
+    return os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC,
+                   0o600, dir_fd=top)
+
+
+def _remove(point: str, *names: str) -> None:
+    """Remove trees of any size and depth, if they are there.
+
+    Python's own way takes them into memory, and ends in deep ones.
+    """
+    done = subprocess.run(
+        ['rm', '-rf', '--one-file-system', '--', *names], cwd=point,
+        check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)
+    if done.returncode:
+        raise OSError(errno.ENOTEMPTY, 'what an interrupted unpacking has '
+                                       'left can not be removed')
 
 
 def _sync(top: int) -> None:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
 import os
 from typing import Any
@@ -140,13 +141,15 @@ class Roots:
         LOG.info('Unpacking the image onto volume %s.', record.volume,
                  instance=instance)
         self.discard(instance.uuid)
-        rootfiles.begin(point)
+        with _written(record):
+            rootfiles.begin(point)
         try:
             self._copy(instance, record, reference, point)
         finally:
             self.discard(instance.uuid)
-        rootfiles.finish(point, description.of_image(
-            self._engine.image(reference)))
+        with _written(record):
+            rootfiles.finish(point, description.of_image(
+                self._engine.image(reference)))
 
     def _copy(self, instance: objects.Instance, record: records.Record,
               reference: str, point: str) -> None:
@@ -199,6 +202,16 @@ class Roots:
 
     def _point(self, record: records.Record) -> str:
         return self._points.point(record.instance, record.kind, record.name)
+
+
+@contextlib.contextmanager
+def _written(record: records.Record) -> Iterator[None]:
+    """Say of a failure which volume it is of."""
+    try:
+        yield
+    except OSError as error:
+        raise _unsuitable(record, 'it can not be written to: '
+                                  f'{error.strerror}.') from error
 
 
 def _unsuitable(record: records.Record, reason: str) -> Exception:

@@ -24,6 +24,9 @@ import dataclasses
 
 from nova_docker import errors
 
+#: What a number of 32 bits has at most.
+_DIGITS = 10
+
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
@@ -61,7 +64,7 @@ def _account(wanted: str, passwd: str) -> tuple[str, int, int, str]:
     for found in _accounts(passwd):
         if wanted in (found[0], str(found[1])):
             return found
-    if not wanted.isdecimal():
+    if not _is_number(wanted):
         raise errors.EngineBadRequest(
             f"there is no user '{wanted}' on the volume")
     return '', int(wanted), 0, '/'
@@ -71,7 +74,7 @@ def _group(wanted: str, group: str) -> int:
     for name, number, _members in _groups(group):
         if wanted in (name, str(number)):
             return number
-    if not wanted.isdecimal():
+    if not _is_number(wanted):
         raise errors.EngineBadRequest(
             f"there is no group '{wanted}' on the volume")
     return int(wanted)
@@ -79,14 +82,19 @@ def _group(wanted: str, group: str) -> int:
 
 def _accounts(passwd: str) -> Iterator[tuple[str, int, int, str]]:
     for fields in _lines(passwd, 6):
-        if fields[2].isdecimal() and fields[3].isdecimal():
+        if _is_number(fields[2]) and _is_number(fields[3]):
             yield fields[0], int(fields[2]), int(fields[3]), fields[5]
 
 
 def _groups(group: str) -> Iterator[tuple[str, int, list[str]]]:
     for fields in _lines(group, 4):
-        if fields[2].isdecimal():
+        if _is_number(fields[2]):
             yield fields[0], int(fields[2]), fields[3].split(',')
+
+
+def _is_number(text: str) -> bool:
+    # Python refuses to look at a very long one.
+    return len(text) <= _DIGITS and text.isascii() and text.isdecimal()
 
 
 def _lines(text: str, least: int) -> Iterable[list[str]]:

@@ -28,6 +28,7 @@ PASSWD = ('root:x:0:0:root:/:/bin/sh\n'
           'short:x\n'
           'web:x:1000:1001:Web:/srv/web:/bin/sh\n'
           'odd:x:a:b::/odd:/bin/sh\n'
+          f'endless:x:{"9" * 5000}:0::/:\n'
           'up:x:5:5::/../../up/:/bin/sh\n'
           'nowhere:x:6:6::\n')
 
@@ -50,7 +51,8 @@ class AccountTestCase(base.TestCase):
         self.assertEqual(keys.Account(6, 6, '/'),
                          keys.account('nowhere', PASSWD))
 
-    @ddt.data('nobody', '7', 'short', 'x', '1001', 'Web', '#', 'odd', 'a')
+    @ddt.data('nobody', '7', 'short', 'x', '1001', 'Web', '#', 'odd', 'a',
+              'endless')
     def test_none(self, user: str) -> None:
         self.assertIsNone(keys.account(user, PASSWD))
 

@@ -23,6 +23,7 @@ from nova_docker.rootvolume import identity
 _PASSWD = ('root:x:0:0:root:/root:/bin/sh\n'
            '# nobody knows\n'
            'broken:x:a:b::/:\n'
+           f'endless:x:{"9" * 5000}:0::/:\n'
            'web:x:33:34:The web:/var/www:/bin/false\n')
 _GROUP = 'root:x:0:\nweb:x:34:web\nssl:x:35:mail,web\nstaff:x:36:mail\n'
 
@@ -45,12 +46,19 @@ class IdentityTestCase(base.BaseTestCase):
                          identity.resolve(user, _PASSWD, _GROUP))
 
     @ddt.data(('me', "user 'me'"), ('web:us', "group 'us'"),
-              ('broken', "user 'broken'"))
+              ('broken', "user 'broken'"), ('endless', "user 'endless'"),)
     @ddt.unpack
     def test_nobody(self, user: str, words: str) -> None:
         error = self.assertRaises(errors.EngineBadRequest, identity.resolve,
                                   user, _PASSWD, _GROUP)
         self.assertIn(words, str(error))
+
+    def test_numbers_that_are_none(self) -> None:
+        """Python itself refuses the first, and takes the other."""
+        for number in ('9' * 5000, '\u0663'):
+            for user in (number, f'web:{number}'):
+                self.assertRaises(errors.EngineBadRequest, identity.resolve,
+                                  user, _PASSWD, _GROUP)
 
     def test_a_volume_without_accounts(self) -> None:
         self.assertEqual(identity.Identity(0, 0, (), '/'),
