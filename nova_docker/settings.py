@@ -232,7 +232,8 @@ _FLAVOR_FAMILIES: Mapping[str, tuple[str, str, Parser]] = {
     'docker:device_': ('devices', r'\d+', _device),
 }
 #: First parts of paths that are the kernel's, the engine's or the driver's.
-_KERNELS = frozenset({'', 'dev', 'proc', 'shares', 'sys', 'volumes'})
+_KERNELS = frozenset({'', '.root', 'dev', 'proc', 'shares', 'sys',
+                      'volumes'})
 _TENANTS_VOLUME = 'docker:volume:'
 _ENV_NAME = r'[A-Za-z_][A-Za-z0-9_]*'
 

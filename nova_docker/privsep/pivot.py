@@ -157,7 +157,7 @@ def _enter(held: contextlib.ExitStack, own: int, ending: int,
     root = _opened(held, target, os.O_PATH | os.O_DIRECTORY)
     if not os.path.samestat(source, os.fstat(root)):
         raise OSError(errno.ENODEV, 'the volume is not in the container')
-    words = _reached(held, pipe, ending)
+    words = _reached(held, own, pipe, ending)
     mounted = list(_mounted(own))
     read_only = _is_read_only()
     for point in mounted:
@@ -170,26 +170,36 @@ def _enter(held: contextlib.ExitStack, own: int, ending: int,
     # The old one lies over the new one at the same place.
     _check(_umount(b'.', _MNT_DETACH), target)
     # What is found from here on is found as the container itself finds it.
-    os.makedirs(workdir, 0o755, exist_ok=True)
-    os.chdir(workdir)
+    _go_to(workdir)
     found = _found(program, path)
     os.write(words, b'%s\0%s\0' % (os.fsencode(workdir), os.fsencode(found)))
     return True
 
 
-def _reached(held: contextlib.ExitStack, pipe: str, ending: int) -> int:
+def _reached(held: contextlib.ExitStack, own: int, pipe: str,
+             ending: int) -> int:
     """Return the pipe once the gate reads from it.
 
     The engine says that a container has started a moment before that is so.
+
+    :param own: the host's /proc
     """
     poll = select.poll()
     poll.register(ending, select.POLLIN)
+    found = _opened(held, pipe, os.O_PATH)
+    if not stat.S_ISFIFO(os.fstat(found).st_mode):
+        # Of a device, no control group would keep us off.
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), pipe)
     for _look in range(_LOOKS):
         try:
-            return _opened(held, pipe, os.O_WRONLY | os.O_NONBLOCK)
+            words = os.open(f'thread-self/fd/{found}', os.O_WRONLY
+                            | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=own)
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
+        else:
+            held.callback(os.close, words)
+            return words
         if poll.poll(_PAUSE):
             raise OSError(errno.ESRCH, 'the container has ended')
     raise OSError(errno.ETIMEDOUT, 'the container does not start')
@@ -205,7 +215,8 @@ def _mounted(own: int) -> Iterator[str]:
         table = b''.join(iter(lambda: os.read(descriptor, 2 ** 16), b''))
     finally:
         os.close(descriptor)
-    rows = [line.split(b' ') for line in table.splitlines()]
+    # The name of a place may have any of what else could end a line.
+    rows = [line.split(b' ') for line in table.split(b'\n') if line]
     root = [row[0] for row in rows if row[4] == b'/'][-1]
     for row in rows:
         if row[1] == root and row[4] != b'/':
@@ -270,6 +281,20 @@ def _file(held: contextlib.ExitStack, root: int, path: str) -> int:
                 os.path.dirname(path), os.readlink(name, dir_fd=directory)
             ).lstrip('/'))
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def _go_to(workdir: str) -> None:
+    """Make the working directory, as far as it is missing, and enter it.
+
+    However deep it is.
+    """
+    for part in workdir.split('/'):
+        if part:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, 0o755)
+            os.chdir(part)
+    os.chdir('/')
+    os.chdir(workdir)
 
 
 def _found(program: str, path: Sequence[str]) -> str:

@@ -46,15 +46,11 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-#: What is kept of an image's configuration, and what each must be.
+#: What is kept of an image's configuration, and what each must be. No health
+#: check: the engine would run it before the volume is the root.
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
     'Cmd': _is_words, 'Entrypoint': _is_words, 'Env': _is_words,
-    'Healthcheck': _is_table, 'StopSignal': _is_text, 'User': _is_text,
-    'WorkingDir': _is_text}
+    'StopSignal': _is_text, 'User': _is_text, 'WorkingDir': _is_text}
 
 
 def of_image(image: client.Document) -> bytes:
@@ -72,7 +68,10 @@ def parse(text: bytes) -> dict[str, Any]:
 
     :raises ValueError: it is none
     """
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError('it is too deep') from error
     if not isinstance(found, dict) or found.get('format') != _FORMAT:
         raise ValueError('it has another format')
     config = found.get('config')
@@ -112,8 +111,8 @@ class Root:
         host = {key: value for key, value in body['HostConfig'].items()
                 if key != 'StorageOpt'}
         return {
-            **{key: self.config[key] for key in ('Healthcheck', 'StopSignal')
-               if key in self.config},
+            **{key: value for key, value in self.config.items()
+               if key == 'StopSignal'},
             **body,
             'Image': names.GATE_IMAGE,
             'Entrypoint': [gate.PROGRAM],

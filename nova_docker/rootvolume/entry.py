@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import contextlib
 import errno
+import os
 from typing import Any
 
 from oslo_concurrency import lockutils
@@ -26,6 +27,7 @@ from nova_docker import errors
 from nova_docker import names
 from nova_docker.privsep import blocks
 from nova_docker.privsep import pivot
+from nova_docker.privsep import rootfiles
 from nova_docker.rootvolume import gate
 from nova_docker.rootvolume import layout
 from nova_docker.volumes import records
@@ -59,6 +61,7 @@ class Entry:
             return
         with _exclusive(name):
             self._refuse_silent(container)
+            self._refuse_other(container)
             self._engine.start(name)
             self._enter(name)
 
@@ -91,8 +94,28 @@ class Entry:
                 f'the storage of its root volume {record.volume} does not '
                 'answer.')
 
+    def _refuse_other(self, container: client.Document) -> None:
+        """Refuse what has changed since the container was created.
+
+        The engine would follow a link that is in its place by now.
+        """
+        root = layout.source(container)
+        assert root is not None
+        if rootfiles.state(os.path.dirname(root)) != rootfiles.State.WHOLE:
+            raise errors.EngineBadRequest(
+                f'the {self._volume(container)} can not be used: it has no '
+                f'root file system any more. {_MEND}')
+
     def _enter(self, name: str) -> None:
         container = self._engine.container(name)
+        try:
+            self._let_in(container)
+        except Exception:
+            # Whatever it was: nothing may run beside its volume.
+            self._engine.signal(name, 'SIGKILL')
+            raise
+
+    def _let_in(self, container: client.Document) -> None:
         try:
             _pivot(container)
         except ProcessLookupError as error:
@@ -100,13 +123,11 @@ class Entry:
                 'the container has ended before its root volume was entered.'
             ) from error
         except (OSError, ValueError, pivot.Refusal) as error:
-            self._engine.signal(name, 'SIGKILL')
             raise errors.EngineBadRequest(
                 self._sentence(container, error)) from error
 
     def _sentence(self, container: client.Document, error: Exception) -> str:
-        record = self._record(container)
-        volume = f'root volume {record.volume}' if record else 'root volume'
+        volume = self._volume(container)
         program = layout.command(container)[0]
         if isinstance(error, pivot.Refusal) and (
                 error.code, error.path) == (errno.ENOENT, program):
@@ -114,6 +135,10 @@ class Entry:
                     f'or is not executable. {_MEND}')
         reason = error.strerror if isinstance(error, OSError) else error
         return f'the {volume} can not be used: {reason}. {_MEND}'
+
+    def _volume(self, container: client.Document) -> str:
+        record = self._record(container)
+        return f'root volume {record.volume}' if record else 'root volume'
 
     def _record(self, container: client.Document) -> records.Record | None:
         return self._records.root(container['Config']['Labels'][names.UUID])

@@ -59,7 +59,8 @@ class WorkloadTestCase(base.TestCase):
 
     @ddt.data(('a/b', '/srv'), ('..', '/srv'), ('', '/srv'), ('a', 'srv'),
               ('a', '/'), ('a', '/proc/x'), ('a', '/srv/../sys'),
-              ('a', '/volumes'), ('a', '/dev'), ('a', '//dev'))
+              ('a', '/volumes'), ('a', '/dev'), ('a', '//dev'),
+              ('a', '/.root'))
     @ddt.unpack
     def test_no_place_for_a_volume(self, tag: str, path: str) -> None:
         error = self.assertRaises(errors.BadSetting, settings.workload,

@@ -32,18 +32,19 @@ _BODY: dict[str, Any] = {'Image': 'any', 'Labels': {'mine': 'yes'},
 @ddt.ddt
 class DescriptionTestCase(base.BaseTestCase):
     def test_it_is_what_the_image_had(self) -> None:
-        config = {'Cmd': ['a'], 'Env': ['A=b'], 'User': 'me',
-                  'Healthcheck': {'Test': ['CMD', 'true']}}
+        config = {'Cmd': ['a'], 'Env': ['A=b'], 'User': 'me'}
         text = description.of_image({'Config': {
             **config, 'Volumes': {'/data': {}}, 'Entrypoint': None,
-            'Labels': {'a': 'b'}}})
+            'Labels': {'a': 'b'}, 'Healthcheck': {'Test': ['CMD', 'a']}}})
         self.assertEqual(config, description.parse(text))
 
     @ddt.data(b'', b'\xff', b'[]', b'{}', b'{"format": 2, "config": {}}',
               b'{"format": 1}', b'{"format": 1, "config": {"Cmd": "a"}}',
               b'{"format": 1, "config": {"Cmd": [1]}}',
               b'{"format": 1, "config": {"User": 0}}',
-              b'{"format": 1, "config": {"HostConfig": {}}}')
+              b'{"format": 1, "config": {"HostConfig": {}}}',
+              b'{"format": 1, "config": {"Healthcheck": {}}}',
+              b'[' * description.LIMIT)
     def test_anything_else_is_none(self, text: bytes) -> None:
         self.assertRaises(ValueError, description.parse, text)
 
