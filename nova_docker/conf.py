@@ -144,7 +144,9 @@ time. A volume that has one keeps it.
         help="""
 Options with which volumes are mounted, separated by commas. Without
 ``nosuid`` and ``nodev`` whoever can write a volume's blocks elsewhere can
-bring programs and devices with any privileges into a container.
+bring programs and devices with any privileges into a container. File systems
+of type ext2, ext3 and ext4 have ``errors=remount-ro`` unless this says
+otherwise: they could ask the kernel to panic.
 """),
     cfg.StrOpt(
         'root_volume_mount_options', default='nodev',

@@ -29,6 +29,7 @@ from nova_docker.privsep import filesystems
 #: content that somebody made up.
 FILE_SYSTEMS = ('btrfs', 'ext2', 'ext3', 'ext4', 'gfs2', 'ocfs2', 'xfs')
 #: What several hosts may write to.
+_EXT = frozenset({'ext2', 'ext3', 'ext4'})
 CLUSTERED = frozenset({'gfs2', 'ocfs2'})
 #: Nothing is written by these, not even what the journal holds.
 _READ_ONLY: Mapping[str, tuple[str, ...]] = {
@@ -112,6 +113,9 @@ def mount_options(fstype: str, use: Use) -> list[str]:
     given = (CONF.docker.root_volume_mount_options if use.root
              else CONF.docker.volume_mount_options)
     found: list[str] = given.split(',') if given else []
+    if fstype in _EXT:
+        # It may ask for a panic of the kernel when something is wrong with it.
+        found.insert(0, 'errors=remount-ro')
     if fstype == 'xfs':
         # A volume and its clone may be on one host.
         found.append('nouuid')
