@@ -14,12 +14,14 @@
 
 ``features`` prints what Tempest shall test of the compute service, a name and
 ``True`` or ``False`` a line. ``image NAME FILE`` writes an image's archive.
+``filters`` prints what cinder-volume may run as root for volumes in files.
 """
 
 import pathlib
 import sys
 
 from dockenstack.images import recipes
+from dockenstack.openstack import cinder
 from dockenstack.openstack import tempest
 
 
@@ -32,5 +34,10 @@ def image(name: str, path: str) -> None:
     recipes.RECIPES[name](pathlib.Path(path))
 
 
+def filters() -> None:
+    print(cinder.FILTERS, end='')
+
+
 if __name__ == '__main__':
-    {'features': features, 'image': image}[sys.argv[1]](*sys.argv[2:])
+    {'features': features, 'filters': filters,
+     'image': image}[sys.argv[1]](*sys.argv[2:])

@@ -20,6 +20,9 @@
 _XTRACE_NOVA_DOCKER=$(set +o | grep xtrace)
 set +o xtrace
 
+# shellcheck source=devstack/volumes.sh
+source "$(dirname "${BASH_SOURCE[0]}")/volumes.sh"
+
 # Install
 
 function start_docker {
@@ -37,9 +40,46 @@ function start_docker {
     start_service docker
     add_user_to_group "$STACK_USER" "$DOCKER_GROUP"
     if [[ "$NOVA_DOCKER_LXCFS" == True ]]; then
-        install_package lxcfs
-        start_service lxcfs
+        start_lxcfs
     fi
+}
+
+# The distributions' unit does not start in a container, though where there is
+# FUSE LXCFS serves as well there. To systemd that is no failure of a start.
+function start_lxcfs {
+    install_package lxcfs
+    start_service lxcfs || true
+    if ! lxcfs_serves && systemd-detect-virt --quiet --container; then
+        sudo mkdir -p "$NOVA_DOCKER_LXCFS_UNIT"
+        printf '%s\n' '[Unit]' 'ConditionVirtualization=' \
+            | sudo tee "$NOVA_DOCKER_LXCFS_UNIT/nova-docker.conf" > /dev/null
+        sudo systemctl daemon-reload
+        start_service lxcfs || true
+    fi
+    if ! lxcfs_serves; then
+        echo_summary 'LXCFS does not run here: /proc in a server tells of' \
+            "the host's CPUs, memory and uptime"
+    fi
+}
+
+# Where the unit had to be changed it runs for the servers alone.
+function stop_lxcfs {
+    if [[ -e "$NOVA_DOCKER_LXCFS_UNIT/nova-docker.conf" ]]; then
+        stop_service lxcfs
+        # It takes being stopped for a failure of its own.
+        sudo systemctl reset-failed lxcfs || true
+        sudo rm "$NOVA_DOCKER_LXCFS_UNIT/nova-docker.conf"
+        sudo rmdir --ignore-fail-on-non-empty "$NOVA_DOCKER_LXCFS_UNIT"
+        sudo systemctl daemon-reload
+    fi
+}
+
+# It is mounted some time after its unit has started.
+function lxcfs_serves {
+    timeout 10 bash -c 'while systemctl is-active --quiet lxcfs; do
+        grep --quiet . /var/lib/lxcfs/proc/cpuinfo && exit 0
+        sleep 0.2
+    done; exit 1' 2> /dev/null
 }
 
 # Nova and this repository both have a directory nova/virt. Nova is installed
@@ -61,7 +101,7 @@ function install_nova_docker {
 
 function configure_nova_docker {
     iniset "$NOVA_CONF" DEFAULT compute_driver docker.DockerDriver
-    if [[ "$NOVA_DOCKER_LXCFS" == True ]]; then
+    if [[ "$NOVA_DOCKER_LXCFS" == True ]] && lxcfs_serves; then
         iniset "$NOVA_CONF" docker lxcfs required
     fi
     # Nova runs its privileged helpers by rootwrap, which has to know ours.
@@ -157,6 +197,9 @@ function configure_nova_docker_tempest {
     iniset "$TEMPEST_CONFIG" scenario img_container_format docker
     # Addresses are there when a container starts; nothing has to ask.
     iniset "$TEMPEST_CONFIG" scenario dhcp_client ''
+    if [[ ",$CINDER_ENABLED_BACKENDS" == *,files:* ]]; then
+        configure_files_backend_tempest
+    fi
 }
 
 # Unstack
@@ -185,6 +228,7 @@ function stop_nova_docker {
         stop_process n-cpu
         remove_nova_docker_containers
         unmount_nova_docker_volumes
+        stop_lxcfs
         forward_public_network deny
     fi
     rm -f "$NOVA_DIR/nova/virt/docker"

@@ -20,6 +20,7 @@ import re
 import subprocess
 import sys
 
+import fixtures
 from oslo_config import cfg
 from oslotest import base
 
@@ -101,12 +102,63 @@ class DevStackTestCase(base.BaseTestCase):
             self.assertEqual(told, self._call(
                 'choose_ovn_datapath', OVS_DATAPATH_TYPE=kind))
 
-    def _call(self, function: str, **variables: str) -> list[str]:
-        """Return what a function of the plugin would have root do."""
-        script = (f'source {_DEVSTACK}/plugin.sh "" ""\n'
-                  'function is_service_enabled { true; }\n'
-                  'function sudo { echo "$*"; }\n'
-                  f'{function}')
+    def test_lxcfs_may_start_in_a_container_while_it_is_stacked(self) -> None:
+        units = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        drop_in = units / 'lxcfs.service.d' / 'nova-docker.conf'
+        machine = {
+            'NOVA_DOCKER_LXCFS_UNIT': os.fspath(drop_in.parent),
+            'lxcfs_serves': f'test -e {drop_in}',
+            'systemd-detect-virt': 'true', 'sudo': '"$@"',
+            'systemctl': 'true', 'install_package': 'true',
+            'start_service': 'true', 'stop_service': 'true',
+            'echo_summary': 'echo "$*"'}
+        self.assertEqual([], self._call('start_lxcfs', **machine))
+        self.assertEqual('[Unit]\nConditionVirtualization=\n',
+                         drop_in.read_text())
+        # As often as it is stacked.
+        self._call('start_lxcfs', **machine)
+        self._call('stop_lxcfs', **machine)
+        self.assertEqual([], list(units.iterdir()))
+        self._call('stop_lxcfs', **machine)
+
+    def test_it_tells_that_lxcfs_does_not_run(self) -> None:
+        units = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        said = self._call(
+            'start_lxcfs', NOVA_DOCKER_LXCFS_UNIT=os.fspath(units / 'd'),
+            **{'lxcfs_serves': 'false', 'systemd-detect-virt': 'false',
+               'install_package': 'true', 'start_service': 'true',
+               'echo_summary': 'echo "$*"'})
+        self.assertEqual(1, len(said))
+        self.assertIn('LXCFS does not run', said[0])
+        self.assertEqual([], list(units.iterdir()))
+
+    def test_volumes_in_files_are_of_dockenstacks_driver(self) -> None:
+        backend = (_DEVSTACK / 'volumes.sh').read_text()
+        paths = re.findall(r'\$NOVA_DOCKER_DIR/([\w./-]+)', backend)
+        self.assertEqual(1, len(paths))
+        link, = re.findall(r'FILES_BACKEND=(\S+)\.py', backend)
+        driver, = re.findall(r'(\S+)\.(\w+)\n\}', backend)[:1]
+        self.assertEqual(link.replace('/', '.'), driver[0])
+        self.assertIn(f'class {driver[1]}(',
+                      (_SOURCE / paths[0]).read_text())
+        self.assertEqual('[Filters]', self._python(
+            os.fspath(_DEVSTACK / 'facts.py'), 'filters')[0])
+
+    def _call(self, function: str, **machine: str) -> list[str]:
+        """Return what a function of the plugin would have root do.
+
+        :param machine: variables in capitals, and functions' bodies
+        """
+        functions = {'is_service_enabled': 'true', 'sudo': 'echo "$*"'}
+        functions |= {name: body for name, body in machine.items()
+                      if not name.isupper()}
+        variables = {name: value for name, value in machine.items()
+                     if name.isupper()}
+        script = '\n'.join((
+            f'source {_DEVSTACK}/plugin.sh "" ""',
+            *(f'function {name} {{ {body}; }}'
+              for name, body in functions.items()),
+            function))
         return subprocess.run(
             ['bash', '-euc', script], check=True, stdout=subprocess.PIPE,
             text=True, env={**os.environ, **variables}).stdout.splitlines()
