@@ -18,16 +18,19 @@ which ends with the number of an error.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 import ctypes
 import errno
 import mmap
 import os
+import stat
 import subprocess
 import sys
 
 _PAGE = 4096
-_MNT_DETACH, _UMOUNT_NOFOLLOW = 0x2, 0x8
+_BLOCK = '/sys/class/block'
+_MNT_FORCE, _MNT_DETACH, _UMOUNT_NOFOLLOW = 0x1, 0x2, 0x8
 
 
 def run(act: str, path: str, seconds: float,
@@ -60,11 +63,20 @@ def run(act: str, path: str, seconds: float,
 def read(path: str) -> None:
     """Read the beginning of a device or a file, past all caches.
 
-    Of a directory, ask who has it how full that is.
+    Of a directory, ask who has it how full that is. Of a device that is a
+    file, read that too: its server has gone, and its pages are still here.
     """
     if os.path.isdir(path):
         os.statvfs(path)
         return
+    _read(path)
+    for file in _files_of(path):
+        # It may be another mount namespace's.
+        with contextlib.suppress(FileNotFoundError):
+            _read(file)
+
+
+def _read(path: str) -> None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT)
     except OSError as error:
@@ -78,6 +90,21 @@ def read(path: str) -> None:
         page = stack.enter_context(mmap.mmap(-1, _PAGE))
         if os.preadv(descriptor, [page], 0) == 0:
             raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+
+
+def _files_of(path: str) -> Iterator[str]:
+    """Yield the file of a loop device, also of one that another is on."""
+    block = os.path.join(_BLOCK, os.path.basename(os.path.realpath(path)))
+    if not stat.S_ISBLK(os.stat(path).st_mode) or not os.path.isdir(block):
+        return
+    with contextlib.suppress(FileNotFoundError), open(
+            f'{block}/loop/backing_file') as file:
+        yield file.read().strip('\n')
+    with contextlib.suppress(FileNotFoundError):
+        below = os.listdir(f'{block}/slaves')
+        # Of several, some may answer for the others.
+        if len(below) == 1:
+            yield from _files_of(f'/dev/{below[0]}')
 
 
 def unmount(point: str) -> None:
@@ -97,6 +124,15 @@ def forsake(point: str) -> None:
     _check(libc.umount2(os.fsencode(point), _UMOUNT_NOFOLLOW | _MNT_DETACH))
 
 
+def fail(point: str) -> None:
+    """Let what waits for a share's server end with an error.
+
+    It is unmounted if nobody uses it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    _check(libc.umount2(os.fsencode(point), _UMOUNT_NOFOLLOW | _MNT_FORCE))
+
+
 def _check(result: int) -> None:
     if result != 0:
         code = ctypes.get_errno()
@@ -105,7 +141,8 @@ def _check(result: int) -> None:
 
 def _main(act: str, path: str) -> int:
     try:
-        {'read': read, 'unmount': unmount, 'forsake': forsake}[act](path)
+        {'read': read, 'unmount': unmount, 'forsake': forsake,
+         'fail': fail}[act](path)
     except OSError as error:
         return error.errno or errno.EIO
     return 0

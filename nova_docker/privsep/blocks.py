@@ -90,6 +90,16 @@ def detach_file(path: str) -> None:
                 _let_go(loop, path)
 
 
+@privsep.mount_pctxt.entrypoint
+def is_attached(path: str) -> bool:
+    """Tell whether a file has a loop device, without a look at the file."""
+    for loop in _LOOPS.glob('loop*'):
+        with contextlib.suppress(FileNotFoundError):
+            if _file_of(loop) == path:
+                return True
+    return False
+
+
 def _let_go(loop: pathlib.Path, path: str) -> None:
     """Detach a loop device that is, or was a moment ago, a file's.
 

@@ -38,6 +38,9 @@ _MS_SHARED = 0x100000
 _FLAGS = {'nosuid': 0x2, 'nodev': 0x4, 'noexec': 0x8, 'noatime': 0x400,
           'nodiratime': 0x800, 'relatime': 0x200000}
 
+#: Where the kernel waits for a server for ever.
+_SHARES = frozenset({'nfs', 'nfs4'})
+
 #: Of what comes from outside: it may neither raise privileges nor bring
 #: devices. The last options win.
 # The same for every machine, in linux/mount.h and linux/fcntl.h.
@@ -124,6 +127,18 @@ def detach(point: str, lazy: bool = False) -> None:
         return
     with contextlib.suppress(TimeoutError):
         apart.run('forsake', point, blocks.SILENCE)
+
+
+@privsep.mount_pctxt.entrypoint
+def fail(share: str) -> None:
+    """Let what waits for a share whose server is away end with an error.
+
+    What is asked for later waits again. It is unmounted if nobody uses it.
+    """
+    found = mounttable.find(share)
+    if found is not None and found.fstype in _SHARES:
+        with contextlib.suppress(OSError):
+            apart.run('fail', share, blocks.SILENCE)
 
 
 def _is_answering(point: str) -> bool:

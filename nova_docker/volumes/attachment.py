@@ -199,6 +199,7 @@ class Attachments:
         """Connect and mount; return what is known of it then."""
         record = self._records.save(dataclasses.replace(
             record, found=connector.connect(record.connection)))
+        self._steps.refuse_silent(record)
         path = str(record.path)
         if record.encryption:
             path = self._decrypted(context, record, path)

@@ -146,6 +146,12 @@ class Records:
         """Return every record of this host."""
         return [_read(path) for path in self._root.glob('*/*.json')]
 
+    def has_neighbour(self, record: Record) -> bool:
+        """Tell whether another volume is a file on the same share."""
+        share = os.path.dirname(str(record.path))
+        return any(os.path.dirname(str(each.path)) == share
+                   for each in self.all() if each.volume != record.volume)
+
     def remove(self, record: Record) -> None:
         """Remove a record; it may be gone already."""
         path = self._path(record.instance, record.volume)

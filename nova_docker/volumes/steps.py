@@ -35,6 +35,7 @@ from nova_docker import errors
 from nova_docker import names
 from nova_docker.privsep import blocks
 from nova_docker.privsep import holders
+from nova_docker.privsep import mounts
 from nova_docker.volumes import connector
 from nova_docker.volumes import content
 from nova_docker.volumes import propagate
@@ -44,6 +45,9 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two looks at a volume that is in use.
 _PAUSE = 0.2
+#: Seconds for those to end who wait for storage that is gone: each of their
+#: requests has to fail, and the journal's after them.
+_LOST = 60
 
 
 class Steps:
@@ -77,6 +81,19 @@ class Steps:
                 volume=record.volume,
                 reason=f'its {fstype} file system can not be mounted: '
                        f'{errors.output(error)}') from error
+
+    @staticmethod
+    def refuse_silent(record: records.Record) -> None:
+        """Refuse a file whose share is mounted here, and does not answer.
+
+        Who looks at it waits for ever. Of devices os-brick sees to that.
+
+        :raises UnsuitableVolume: if it is one
+        """
+        path = str(record.path)
+        if not path.startswith('/dev/') and not blocks.responds(path):
+            raise errors.UnsuitableVolume(
+                volume=record.volume, reason='its storage does not answer.')
 
     def wait_until_idle(self, record: records.Record) -> None:
         """Wait until what a killed nova-compute has begun has ended.
@@ -142,14 +159,17 @@ class Steps:
 
     @staticmethod
     def patiently(attempt: Callable[[records.Record], bool],
-                  record: records.Record) -> None:
+                  record: records.Record, seconds: int | None = None) -> None:
         """Try until it returns True.
 
-        :raises RetryError: it did not in the time that an option gives
+        :param seconds: by default the time that an option gives
+        :raises RetryError: it did not
         """
+        if seconds is None:
+            seconds = CONF.docker.volume_detach_timeout
         tenacity.Retrying(
             wait=tenacity.wait_fixed(_PAUSE),
-            stop=tenacity.stop_after_delay(CONF.docker.volume_detach_timeout),
+            stop=tenacity.stop_after_delay(seconds),
             retry=tenacity.retry_if_result(lambda done: not done),
         )(attempt, record)
 
@@ -202,28 +222,28 @@ class Steps:
         """Let go of a volume that does not answer, whoever uses it.
 
         It is disconnected first: what waits for it ends with an error then,
-        and keeps nothing else any more.
+        and keeps nothing else any more. A share can't be; who waits for that
+        gets an error if it has none but this volume.
         """
-        path = str(record.path)
         LOG.warning('The storage of volume %s does not answer. What is not '
                     'written to it by now is lost.', record.volume,
                     instance_uuid=record.instance)
         connector.disconnect(record.connection, record.found, force=True)
-        if record.encryption:
-            self._close_lost(record)
-        blocks.detach_file(_plain(path))
-
-    def _close_lost(self, record: records.Record) -> None:
-        """Take away what decrypts a volume, when the last who waits ends."""
-        def closed(_each: records.Record) -> bool:
-            try:
-                connector.close(self._records.link(record), record.encryption)
-            except processutils.ProcessExecutionError:
-                return False
-            return True
-
         with contextlib.suppress(tenacity.RetryError):
-            self.patiently(closed, record)
+            self.patiently(self._try_to_drop, record, _LOST)
+
+    def _try_to_drop(self, record: records.Record) -> bool:
+        """Return False as long as somebody waits for it."""
+        file = _plain(str(record.path))
+        alone = not self._records.has_neighbour(record)
+        if alone:
+            mounts.fail(os.path.dirname(file))
+        with contextlib.suppress(processutils.ProcessExecutionError):
+            if record.encryption:
+                connector.close(self._records.link(record), record.encryption)
+            blocks.detach_file(file)
+            return not (alone and blocks.is_attached(file))
+        return False
 
     def disconnect_other(self, record: records.Record) -> None:
         """Disconnect where a volume was to move to, or has moved from."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 
+import ddt
 from nova.network import model
 
 from nova import exception
@@ -23,8 +24,10 @@ from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base as volumes
 from nova_docker.tests.kernel import base
 
-_CUT = ('INPUT', '--in-interface', 'lo', '--protocol', 'tcp',
-        '--dport', '3260', '--jump', 'DROP')
+_PORTS = {'iscsi': 3260, 'nfs': 2049}
+#: With these the kernel gives a share up, as it does devices. As a rule it
+#: waits for its server for ever.
+_SOFT = '-o soft,timeo=50,retrans=1'
 #: It waits for its storage in the end, and no signal ends that.
 _WRITER = ('(while :; do echo more >> /volumes/vdb/file; sync; sleep 0.1; '
            'done) < /dev/null > /dev/null 2>&1 &')
@@ -32,47 +35,60 @@ _WRITER = ('(while :; do echo more >> /volumes/vdb/file; sync; sleep 0.1; '
 _REQUESTS = 20
 
 
+@ddt.ddt
 class HangingTestCase(base.KernelCase):
     """A server with a volume that hangs, and one that does not."""
 
-    def setUp(self) -> None:
-        super().setUp()
-        self.instance = self.start()
-        self.volume, self.other = self.make_iscsi(), self.make_volume()
-        self.attach(self.instance, self.volume)
-        self.attach(self.instance, self.other, '/dev/vdc')
-        self.inside(self.instance, 'sh', '-c',
-                    'echo kept > /volumes/vdb/kept; sync')
-        self._is_cut = False
-        self.addCleanup(self._mend)
-
-    def test_it_comes_back(self) -> None:
+    @ddt.data('iscsi', 'nfs')
+    def test_it_comes_back(self, kind: str) -> None:
         """Nothing is lost by a request to detach it."""
-        self._cut()
+        self._start(kind)
+        self.cable.cut()
         self.inside(self.instance, 'sh', '-c', 'echo late > /volumes/vdb/late')
         self._assert_silent()
         self._assert_other_works()
-        self._mend()
+        self.cable.mend()
         self._detach_at_last()
         self._assert_gone()
         self.attach(self.instance, self.volume)
         self.assertEqual('kept\nlate\n', self.inside(
             self.instance, 'cat', '/volumes/vdb/kept', '/volumes/vdb/late'))
 
-    def test_it_is_given_up(self) -> None:
+    @ddt.data('iscsi', 'nfs')
+    def test_it_is_given_up(self, kind: str) -> None:
         """It is detached by force as soon as the kernel does so."""
+        self._start(kind, _SOFT)
         self._write()
-        self._cut()
+        self.cable.cut()
         self._assert_silent()
         self._detach_at_last()
         self._assert_gone()
         self._assert_other_works()
 
-    def test_the_server_is_deleted(self) -> None:
+    @ddt.data('iscsi', 'nfs')
+    def test_the_server_is_deleted(self, kind: str) -> None:
+        self._start(kind)
         self._write()
-        self._cut()
+        self.cable.cut()
         self.make_destroy()(self.instance, model.NetworkInfo())
         self.assert_nothing_left(self.instance, self.volume, self.other)
+
+    def _start(self, kind: str, options: str = '') -> None:
+        """Have a server with both.
+
+        :param options: for a share
+        """
+        self.instance = self.start()
+        self.volume: volumes.Volume = (
+            self.make_nfs(options=options) if kind == 'nfs'
+            else self.make_iscsi())
+        self.other = self.make_volume()
+        self.attach(self.instance, self.volume)
+        self.attach(self.instance, self.other, '/dev/vdc')
+        self.inside(self.instance, 'sh', '-c',
+                    'echo kept > /volumes/vdb/kept; sync')
+        self.cable = base.Cable(_PORTS[kind])
+        self.addCleanup(self.cable.mend)
 
     def _write(self) -> None:
         """Let a process write that no signal ends when the storage hangs."""
@@ -80,18 +96,9 @@ class HangingTestCase(base.KernelCase):
         file = self.host_path(self.instance) / 'file'
         tests.wait_until(file.exists, 'the process writes')
 
-    def _cut(self) -> None:
-        volumes.run('iptables', '--wait', '--insert', *_CUT)
-        self._is_cut = True
-
-    def _mend(self) -> None:
-        if self._is_cut:
-            volumes.run('iptables', '--wait', '--delete', *_CUT)
-            self._is_cut = False
-
     def _assert_gone(self) -> None:
         """See that the host has nothing of the volume, and has the other."""
-        self.assertEqual([], base.sessions())
+        self.assertEqual([], base.paths())
         self.assertEqual([self.other.id], [
             each.volume for each in self.records.of_instance(
                 self.instance.uuid)])
