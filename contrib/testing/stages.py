@@ -223,7 +223,7 @@ def kernel(shop: Workshop) -> Outcome:
         (job / name).touch()
     guest.prepare()
     status = guest.run(_in_guest(shop), (shop.source, shop.cloud.venv), job,
-                       minutes=90)
+                       minutes=120)
     result = shop.count('kernel', 'cat', f'{job}/subunit',
                         listed=(job / 'listed').read_text().splitlines())
     if status and not result.failed:
