@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable
 import os
 from typing import Any
-from typing import ClassVar
 
 from nova.compute import provider_tree as tree
 from nova.console import type as console_type
@@ -95,7 +94,8 @@ class DockerDriver(driver.ComputeDriver):
     :param read_only: as other drivers have it; nothing depends on it
     """
 
-    capabilities: ClassVar[dict[str, bool]] = {
+    # What a host can, its options may take away.
+    capabilities: dict[str, bool] = {
         **driver.ComputeDriver.capabilities,
         'has_imagecache': True,
         'supports_attach_interface': True,
@@ -118,6 +118,10 @@ class DockerDriver(driver.ComputeDriver):
     def __init__(self, virtapi: nova_virtapi.VirtAPI,
                  read_only: bool = False) -> None:
         super().__init__(virtapi)
+        # Or a migration could choose the host where the server is.
+        self.capabilities = {
+            **self.capabilities,
+            'supports_migrate_to_same_host': CONF.allow_resize_to_same_host}
         options = CONF.docker
         self._engine = engine = client.Engine(
             options.url, options.api_timeout, options.stream_timeout)
@@ -169,7 +173,7 @@ class DockerDriver(driver.ComputeDriver):
         self._resize = resize.Resize(
             engine, workloads, self._power, volumes, self._destroy,
             migration.Migration(image_api, self._snapshot, self._power,
-                                self._spawn, roots))
+                                self._spawn, roots, network))
         self._passwords = password.Password(engine, contents)
         self._rescue = rescue.Rescue(images, workloads, self._power, disks,
                                      self._passwords)
@@ -410,7 +414,8 @@ class DockerDriver(driver.ComputeDriver):
             network_info: model.NetworkInfo,
             block_device_info: dict[str, Any] | None = None,
             timeout: int = 0, retry_interval: int = 0) -> str:
-        return self._resize.begin(context, instance, dest, flavor, timeout)
+        return self._resize.begin(context, instance, dest, flavor,
+                                  _ports(network_info), timeout)
 
     def finish_migration(
             self, context: nova_context.RequestContext,
@@ -442,12 +447,13 @@ class DockerDriver(driver.ComputeDriver):
     def check_instance_shared_storage_local(
             self, context: nova_context.RequestContext,
             instance: objects.Instance) -> dict[str, str]:
-        return {'engine': self._resources.engine_id()}
+        # Not the engine's own id: hosts cloned from one image share it.
+        return {'host': CONF.host}
 
     def check_instance_shared_storage_remote(
             self, context: nova_context.RequestContext,
             data: dict[str, str]) -> bool:
-        return data == {'engine': self._resources.engine_id()}
+        return data == {'host': CONF.host}
 
     # Volumes
 

@@ -140,10 +140,6 @@ class Resources:
             self._host = self._inspect(self._engine.info())
         return self._host
 
-    def engine_id(self) -> str:
-        """Return what tells this engine from any other."""
-        return str(self._engine.info()['ID'])
-
     def _inspect(self, info: client.Document) -> spec.Host:
         # The engine would make directories of what it does not find.
         lxcfs.aim()

@@ -47,6 +47,7 @@ class Migration:
     :param stops: stops the server first
     :param build: builds it anew
     :param roots: knows whose root disk is a volume
+    :param network: takes it off the network here
     """
 
     #: What is told of a disk that stays where it is.
@@ -54,12 +55,14 @@ class Migration:
 
     def __init__(self, image_api: glance.API, snapshots: snapshot.Snapshot,
                  stops: power.Power, build: spawn.Spawn,
-                 roots: content.Roots) -> None:
+                 roots: content.Roots,
+                 network: connection.Connection) -> None:
         self._image_api = image_api
         self._snapshots = snapshots
         self._power = stops
         self._build = build
         self._roots = roots
+        self._network = network
 
     @staticmethod
     def is_away(disk_info: str) -> bool:
@@ -67,7 +70,7 @@ class Migration:
         return 'image' in jsonutils.loads(disk_info or '{}')
 
     def send(self, context: Any, instance: objects.Instance,
-             timeout: int) -> str:
+             network_info: model.NetworkInfo, timeout: int) -> str:
         """Stop the server and upload its root disk, if it is no volume.
 
         It stays here as well, until the migration is confirmed. After a
@@ -78,21 +81,31 @@ class Migration:
         """
         was_running = self._power.is_running(instance)
         self._power.off(instance, timeout)
-        if self._roots.has_any(instance):
-            return str(jsonutils.dumps({'image': None}))
-        image_id = None
         try:
-            image_id = self._image_api.create(context, {
-                'name': f'nova-docker migration of {instance.uuid}',
-                'visibility': 'private',
-            })['id']
-            self._snapshots.upload(context, instance, image_id)
+            # The switch would go on to take the ports for this host's, and
+            # keep from them what is for the other's.
+            self._network.unplug(instance, network_info)
+            image_id = (None if self._roots.has_any(instance)
+                        else self._upload(context, instance))
         except Exception:
-            self._forget(context, instance, image_id)
             if was_running:
                 self._power.on(instance, connection.known_ports(instance))
             raise
         return str(jsonutils.dumps({'image': image_id}))
+
+    def _upload(self, context: Any, instance: objects.Instance) -> str:
+        """Return the id of a new image of the root disk."""
+        image_id = None
+        try:
+            image_id = str(self._image_api.create(context, {
+                'name': f'nova-docker migration of {instance.uuid}',
+                'visibility': 'private',
+            })['id'])
+            self._snapshots.upload(context, instance, image_id)
+        except Exception:
+            self._forget(context, instance, image_id)
+            raise
+        return image_id
 
     def receive(self, context: Any, instance: objects.Instance,
                 disk_info: str, network_info: model.NetworkInfo,

@@ -66,7 +66,8 @@ class Resize:
         self._moves = moves
 
     def begin(self, context: Any, instance: objects.Instance, dest: str,
-              flavor: objects.Flavor, timeout: int) -> str:
+              flavor: objects.Flavor, network_info: model.NetworkInfo,
+              timeout: int) -> str:
         """Apply a flavor here, or send the root disk away.
 
         :param dest: address of the host to be
@@ -88,7 +89,8 @@ class Resize:
                     reason='it trusts certificates, and what another host '
                     'would get bears no signature.')
             else:
-                told = self._moves.send(context, instance, timeout)
+                told = self._moves.send(context, instance, network_info,
+                                        timeout)
             if self._volumes.has_any(instance):
                 # Cinder is about to disconnect them, on the same host too.
                 self._power.off(instance, timeout)

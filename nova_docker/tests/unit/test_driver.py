@@ -21,6 +21,7 @@ from typing import Any
 from unittest import mock
 
 from nova.virt import driver as nova_driver
+import os_traits
 
 from nova import exception
 from nova import objects
@@ -117,6 +118,21 @@ class BuildTestCase(base.TestCase):
 
     def test_nothing_is_contacted(self) -> None:
         self.assertIsInstance(self.driver, nova_driver.ComputeDriver)
+
+    def test_migrations_stay_here_only_if_the_operator_says_so(self) -> None:
+        for allowed in (True, False):
+            self.flags(allow_resize_to_same_host=allowed)
+            made = driver.DockerDriver(nova_api.VirtAPI())
+            self.assertIs(allowed, made.capabilities_as_traits()[
+                os_traits.COMPUTE_SAME_HOST_COLD_MIGRATE])
+
+    def test_storage_is_shared_with_the_same_host_alone(self) -> None:
+        told = self.driver.check_instance_shared_storage_local(None, None)
+        self.assertTrue(self.driver.check_instance_shared_storage_remote(
+            None, told))
+        self.flags(host='another')
+        self.assertFalse(self.driver.check_instance_shared_storage_remote(
+            None, told))
 
     def test_no_engine_is_novas_error(self) -> None:
         self.assertRaises(exception.HypervisorUnavailable,

@@ -51,7 +51,7 @@ class ResizeTestCase(base.EngineTestCase):
             self.make_destroy(),
             migration.Migration(
                 self.glance, snapshot.Snapshot(self.engine, self.glance),
-                self.power, self.build, self.roots))
+                self.power, self.build, self.roots, self.network))
         self.context = context.get_admin_context()
 
     def started(self, flavor: objects.Flavor | None = None,
@@ -62,9 +62,10 @@ class ResizeTestCase(base.EngineTestCase):
         return instance
 
     def begin(self, instance: objects.Instance, flavor: objects.Flavor,
-              dest: str | None = None) -> str:
+              dest: str | None = None, *ports: model.VIF) -> str:
         return self.resize.begin(self.context, instance,
-                                 dest or str(CONF.my_ip), flavor, 0)
+                                 dest or str(CONF.my_ip), flavor,
+                                 model.NetworkInfo(ports), 0)
 
     def finish(self, instance: objects.Instance, flavor: objects.Flavor,
                disk_info: str = '{}', power_on: bool = True) -> None:
@@ -240,6 +241,20 @@ class ElsewhereTestCase(ResizeTestCase):
             source_compute='here', dest_compute='there'), model.NetworkInfo())
         self.assertRaises(errors.EngineNotFound, self.state, self.instance)
         self.assertTrue(migration.Migration.is_away(disk_info))
+
+    def test_its_ports_leave_the_switch(self) -> None:
+        port = model.VIF(id='port')
+        self.begin(self.instance, self.instance.flavor, ELSEWHERE, port)
+        self.wires.unplug.assert_called_once_with(self.instance, port)
+
+    def test_its_ports_do_not_leave_the_switch(self) -> None:
+        """It goes nowhere, and runs."""
+        self.wires.unplug.side_effect = OSError('the switch is gone')
+        self.assertRaises(exception.InstanceFaultRollback, self.begin,
+                          self.instance, self.instance.flavor, ELSEWHERE,
+                          model.VIF(id='port'))
+        self.glance.create.assert_not_called()
+        self.assertTrue(self.state(self.instance)['Running'])
 
     def test_received(self) -> None:
         self.glance.get.return_value = {
