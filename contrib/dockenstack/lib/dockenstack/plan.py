@@ -36,6 +36,7 @@ from dockenstack.openstack import neutron
 from dockenstack.openstack import nova
 from dockenstack.openstack import placement
 from dockenstack.openstack import schema
+from dockenstack.openstack import second
 from dockenstack.service import Service
 from dockenstack.service import Supervisor
 from dockenstack.settings import Home
@@ -60,6 +61,7 @@ def services(home: Home) -> list[Service]:
         placement.service(home), *neutron.services(home),
         *cinder.services(home), *nova.services(home), nova.compute(home),
         *extras.services(home),
+        *(second.services(home) if second.present(home).exists() else []),
         *(fake.services(home) if fake.wanted(home).exists() else [])]
 
 
@@ -101,6 +103,9 @@ class Plan:
             Stage('server', self.server,
                   ('provision', 'compute',
                    *(extra.name for extra in chosen))),
+            *([Stage('second-host', self.second, ('server',))]
+              if second.wanted(self.home).exists()
+              or second.present(self.home).exists() else []),
         ]
 
     def python(self) -> str:
@@ -173,6 +178,9 @@ class Plan:
             return f'{words}; {fake.start(self.home, self.supervisor)}'
         fake.remove(self.home, self.supervisor)
         return words
+
+    def second(self) -> str:
+        return second.have(self.home, self.supervisor)
 
     def images(self) -> str:
         return recipes.make(self.home)

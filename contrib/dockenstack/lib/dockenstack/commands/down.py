@@ -25,6 +25,7 @@ from dockenstack.host import namespaces
 from dockenstack.host import openvswitch
 from dockenstack.host import packages
 from dockenstack.host import users
+from dockenstack.openstack import second
 from dockenstack import plan
 from dockenstack import processes
 from dockenstack.service import Supervisor
@@ -61,6 +62,8 @@ def main(arguments: list[str]) -> int:
 def down(home: Home, purge: bool) -> None:
     """Stop everything. May be called again, at any state of the cloud."""
     supervisor = Supervisor(home)
+    if second.present(home).exists():
+        second.stop(home, supervisor)
     services = plan.services(home)
     openstack = [service for service in services
                  if service.name not in LAST]

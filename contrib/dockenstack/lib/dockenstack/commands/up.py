@@ -17,6 +17,8 @@ import time
 
 from dockenstack.commands import base
 from dockenstack import contents
+from dockenstack.host import second
+from dockenstack.openstack import common
 from dockenstack.openstack import extras
 from dockenstack.plan import Plan
 from dockenstack.service import Supervisor
@@ -30,12 +32,16 @@ Docker Engine. It may be run again at any time: it repairs what died, and
 installs the driver again if its source has changed."""
 
 
-def _extras(words: str) -> list[str]:
+#: What --with knows.
+CHOICE = (*extras.EXTRAS, second.NAME)
+
+
+def _names(words: str) -> list[str]:
     names = words.split(',')
     for name in names:
-        if name not in extras.EXTRAS:
+        if name not in CHOICE:
             raise argparse.ArgumentTypeError(
-                f"there is no '{name}', but {', '.join(extras.EXTRAS)}")
+                f"there is no '{name}', but {', '.join(CHOICE)}")
     return names
 
 
@@ -44,7 +50,7 @@ def main(arguments: list[str]) -> int:
     names = [stage.name for stage in Plan(home, Supervisor(home)).stages()]
     parser = base.parser('up', DESCRIPTION)
     parser.add_argument(
-        '--to', metavar='STAGE', choices=names, default=names[-1],
+        '--to', metavar='STAGE', choices=names,
         help='stop after this stage, and run only what it needs: '
              + ', '.join(names))
     parser.add_argument(
@@ -52,9 +58,12 @@ def main(arguments: list[str]) -> int:
         help="also a compute host `fake` with Nova's fake driver, in an "
              'availability zone `fake`: what a benchmark compares with')
     parser.add_argument(
-        '--with', metavar='NAME,...', dest='extras', type=_extras,
+        '--with', metavar='NAME,...', dest='extras', type=_names,
         action='extend', default=[],
-        help='also these, from now on: ' + ', '.join(extras.EXTRAS))
+        help='also these, from now on: ' + ', '.join(CHOICE))
+    parser.add_argument(
+        '--without', choices=(second.NAME,),
+        help='remove what --with added, and the servers that are on it')
     parser.add_argument(
         '--horizon', dest='extras', action='append_const', const='horizon',
         help='the same as --with horizon')
@@ -63,9 +72,14 @@ def main(arguments: list[str]) -> int:
     begun = time.monotonic()
     with base.alone(home):
         home.make()
-        extras.add(home, options.extras)
+        for name in options.extras:
+            common.wanted(home, name).set()
+        if options.without:
+            common.wanted(home, options.without).clear()
         plan = Plan(home, Supervisor(home), options.with_fake)
-        succeeded = Runner(home, needed_for(plan.stages(), options.to)).run()
+        stages = plan.stages()
+        last = options.to or stages[-1].name
+        succeeded = Runner(home, needed_for(stages, last)).run()
     print(f'{"Done" if succeeded else "Failed"} after '
           f'{time.monotonic() - begun:.0f} s')
     if plan.first:

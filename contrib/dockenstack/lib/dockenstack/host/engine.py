@@ -71,9 +71,12 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def ask(method: str, path: str) -> Any:
-    """One request to the engine's API; None where it does not answer."""
-    connection = _Connection(socket_path())
+def ask(method: str, path: str, at: str = '') -> Any:
+    """One request to the engine's API; None where it does not answer.
+
+    :param at: the socket, if it is another than the first host's
+    """
+    connection = _Connection(at or socket_path())
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -167,7 +170,13 @@ def remove(container: str) -> None:
 
 
 def _configure(home: Home) -> None:
-    shell.write(home.etc / 'docker.json', json.dumps({
+    shell.write(home.etc / 'docker.json',
+                json.dumps(options(home), indent=4) + '\n')
+
+
+def options(home: Home) -> dict[str, Any]:
+    """The configuration of an engine of ours."""
+    return {
         'hosts': [f'unix://{DEFAULT_SOCKET}'],
         'group': 'docker',
         'data-root': str(home.root / 'docker'),
@@ -181,7 +190,7 @@ def _configure(home: Home) -> None:
         'ip-forward': False, 'ip-masq': False, 'userland-proxy': False,
         'log-driver': 'json-file', 'shutdown-timeout': 15,
         **(CHECKPOINTS if criu.is_unpacked(home) else {}),
-    }, indent=4) + '\n')
+    }
 
 
 def _version() -> str:

@@ -25,6 +25,7 @@ from dockenstack.settings import EXTERNAL_CIDR
 from dockenstack.settings import EXTERNAL_GATEWAY
 from dockenstack.settings import GROUP
 from dockenstack.settings import Home
+from dockenstack.settings import HOST
 from dockenstack import shell
 
 PACKAGES = ('openvswitch-switch', 'iproute2', 'kmod')
@@ -87,7 +88,7 @@ def vsctl(home: Home, *arguments: str) -> None:
 
 def start(home: Home, supervisor: Supervisor) -> str:
     """Have the switch running, with br-ex and the host's address on it."""
-    _prepare(home)
+    prepare(home)
     fresh = not supervisor.is_current(switch(home))
     if fresh:
         supervisor.stop(switch(home))
@@ -96,22 +97,41 @@ def start(home: Home, supervisor: Supervisor) -> str:
     supervisor.ensure(database(home))
     if fresh:
         _forget_taps(home)
-    vsctl(home, '--no-wait', 'init', '--', 'set', 'Open_vSwitch', '.',
-          f'external_ids:system-id={home.password("ovs")}',
-          'external_ids:hostname=dockenstack')
+    initialize(home, HOST)
     supervisor.ensure(switch(home))
     kind = datapath_type()
-    _have_external_bridge(home, kind)
+    have_external_bridge(home, kind, EXTERNAL_GATEWAY)
     return f'{kind} datapath'
 
 
-def _have_external_bridge(home: Home, kind: str) -> None:
+def initialize(home: Home, host: str) -> None:
+    """Tell a database whose switch it describes."""
+    vsctl(home, '--no-wait', 'init', '--', 'set', 'Open_vSwitch', '.',
+          f'external_ids:system-id={home.password(f"ovs-{host}")}',
+          f'external_ids:hostname={host}')
+
+
+def have_external_bridge(home: Home, kind: str, address: str,
+                         within: tuple[str, ...] = ()) -> None:
+    """Have br-ex, with a host's own address on it.
+
+    :param within: what enters the network of the switch, if not this one
+    """
+    # It would take size and address of a cable to another host, whose tunnels
+    # remember the latter for a quarter of an hour.
     vsctl(home, '--may-exist', 'add-br', 'br-ex', '--', 'set', 'bridge',
-          'br-ex', f'datapath_type={kind}')
+          'br-ex', f'datapath_type={kind}',
+          f'other_config:hwaddr="{_hardware_address(address)}"', '--', 'set',
+          'interface', 'br-ex', 'mtu_request=1500')
     prefix = EXTERNAL_CIDR.partition('/')[2]
-    shell.run('ip', 'address', 'replace', f'{EXTERNAL_GATEWAY}/{prefix}',
+    shell.run(*within, 'ip', 'address', 'replace', f'{address}/{prefix}',
               'dev', 'br-ex')
-    shell.run('ip', 'link', 'set', 'br-ex', 'up')
+    shell.run(*within, 'ip', 'link', 'set', 'br-ex', 'up')
+
+
+def _hardware_address(address: str) -> str:
+    return ':'.join(f'{int(part):02x}'
+                    for part in ('2', '0', *address.split('.')))
 
 
 def interfaces(home: Home) -> dict[str, str]:
@@ -158,7 +178,8 @@ def delete_bridges(home: Home, supervisor: Supervisor) -> None:
             vsctl(home, '--if-exists', 'del-br', bridge)
 
 
-def _prepare(home: Home) -> None:
+def prepare(home: Home) -> None:
+    """Have the directories, and a database that no one has locked."""
     run_directory(home).mkdir(exist_ok=True)
     data = home.data / 'ovs'
     data.mkdir(exist_ok=True)

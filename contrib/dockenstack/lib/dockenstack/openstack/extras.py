@@ -13,7 +13,6 @@
 """Projects that a cloud has only if somebody asks: `up --with`."""
 
 from collections.abc import Callable
-from collections.abc import Iterable
 import dataclasses
 
 from dockenstack.host import criu
@@ -90,12 +89,6 @@ EXTRAS = {extra.name: extra for extra in (
     # With it an engine of ours can write suspended servers to disk.
     Extra('criu', unpack=criu.unpack),
 )}
-
-
-def add(home: Home, names: Iterable[str]) -> None:
-    """Have these from now on; those that there are stay."""
-    for name in names:
-        common.wanted(home, name).set()
 
 
 def chosen(home: Home) -> list[Extra]:

@@ -71,8 +71,8 @@ def start(home: Home, supervisor: Supervisor) -> str:
         common.in_cloud(home, 'fake_host', {'host': HOST, 'zone': None})
     wanted(home).set()
     supervisor.ensure_all(services(home))
-    common.manage(home, 'nova-manage', nova.conf(home), 'cell_v2',
-                  'discover_hosts')
+    nova.discovered(home, HOST).clear()
+    nova.discover(home, HOST)
     common.in_cloud(home, 'fake_host', {'host': HOST, 'zone': HOST})
     return f'host, availability zone and image `{HOST}`'
 

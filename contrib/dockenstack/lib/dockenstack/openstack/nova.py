@@ -19,6 +19,7 @@ import pathlib
 from dockenstack.host import engine
 from dockenstack.host import lxcfs
 from dockenstack.host import openvswitch
+from dockenstack.host import second
 from dockenstack.host import users
 from dockenstack.openstack import barbican
 from dockenstack.openstack import common
@@ -92,16 +93,27 @@ def configure_compute(home: Home) -> None:
     state = users.own(home.data / 'nova-compute', COMPUTE_USER)
     users.join(COMPUTE_USER, engine.socket_group())
     users.allow_rootwrap(home, COMPUTE_USER, 'nova')
+    common.configure(home, compute_conf(home), compute_sections(
+        home, state, compute_conf(home).name))
+
+
+def compute_sections(home: Home, state: pathlib.Path,
+                     name: str) -> dict[str, common.Options]:
+    """What a host of this driver has in its configuration.
+
+    :param state: its own directory
+    :param name: of the file that it is for
+    """
     sections = shared(home)
     sections['DEFAULT'].update({
         'compute_driver': 'docker.DockerDriver', 'state_path': state,
         'compute_monitors': 'cpu.virt_driver'})
     helper = (f'sudo {home.bin}/nova-rootwrap {users.rootwrap_conf("nova")} '
-              f'privsep-helper --config-file {ETC_LINK}/nova/compute.conf')
+              f'privsep-helper --config-file {ETC_LINK}/nova/{name}')
     for name in PRIVSEP_CONTEXTS:
         sections[name] = {'helper_command': helper}
     sections['oslo_concurrency'] = {'lock_path': state / 'locks'}
-    common.configure(home, compute_conf(home), {
+    return {
         **sections,
         # So that nobody who watches the cache has to wait for long.
         'image_cache': {'manager_interval': 60},
@@ -112,7 +124,7 @@ def configure_compute(home: Home) -> None:
                    **manila.local_exports(home),
                    'lxcfs': 'required',
                    'lxcfs_path': lxcfs.path(home)},
-    })
+    }
 
 
 def shared(home: Home) -> dict[str, common.Options]:
@@ -127,8 +139,9 @@ def shared(home: Home) -> dict[str, common.Options]:
         'ram_allocation_ratio': 1.5,
         'reserved_host_memory_mb': 512,
         'default_availability_zone': 'nova',
-        # There is one host to resize and migrate to.
-        'allow_resize_to_same_host': True,
+        # As a rule there is one host to resize and migrate to.
+        'allow_resize_to_same_host':
+            not common.wanted(home, second.NAME).exists(),
     })
     user = common.credentials(home, 'nova')
     return {
@@ -190,11 +203,12 @@ def serialproxy(home: Home) -> Service:
         ready=ready.tcp(settings.LOOPBACK, port))
 
 
-def compute(home: Home) -> Service:
+def compute(home: Home, host: str = HOST,
+            configuration: pathlib.Path = ETC_LINK / 'nova/compute.conf'
+            ) -> Service:
     service = common.daemon(
-        home, 'nova-compute', 'nova-compute', queues=[f'compute.{HOST}'],
-        configuration=[ETC_LINK / 'nova' / 'compute.conf'],
-        user=COMPUTE_USER)
+        home, 'nova-compute', 'nova-compute', queues=[f'compute.{host}'],
+        configuration=[configuration], user=COMPUTE_USER)
     # A new driver is a new service.
     return common.also(service, Stamp(home, 'driver').path,
                        home.etc / 'nova' / 'rootwrap.conf')
@@ -208,13 +222,18 @@ def start(home: Home, supervisor: Supervisor) -> str:
 def start_compute(home: Home, supervisor: Supervisor) -> str:
     configure_compute(home)
     started = supervisor.ensure(compute(home))
-    _discover(home)
+    discover(home, HOST)
     return f'nova-compute {"started" if started else "runs"} as {COMPUTE_USER}'
 
 
-def _discover(home: Home) -> None:
-    """Put the compute host into its cell when it is new."""
-    stamp = Stamp(home, 'discovered')
+def discovered(home: Home, host: str) -> Stamp:
+    """Says that a compute host is in its cell."""
+    return Stamp(home, f'discovered-{host}')
+
+
+def discover(home: Home, host: str) -> None:
+    """Put a compute host into its cell when it is new."""
+    stamp = discovered(home, host)
     if not stamp.exists():
         common.manage(home, 'nova-manage', conf(home), 'cell_v2',
                       'discover_hosts')

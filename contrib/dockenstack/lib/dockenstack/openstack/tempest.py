@@ -15,9 +15,11 @@
 import pathlib
 from typing import NamedTuple
 
+from dockenstack.host import second as host
 from dockenstack import ini
 from dockenstack.openstack import cinder
 from dockenstack.openstack import nova
+from dockenstack.openstack import second
 from dockenstack import settings
 from dockenstack.settings import Home
 from dockenstack import shell
@@ -51,7 +53,7 @@ FEATURES = (
     Feature('serial_console', True, 'the container\'s terminal'),
     Feature('disk_config', True, 'the API takes it; there is no partition'),
     Feature('hostname_fqdn_sanitization', True, 'Nova does it'),
-    Feature('shelve_migrate', False, 'there is one compute host'),
+    Feature('shelve_migrate', True, 'as any server'),
     Feature('live_migration', False, 'a container\'s memory stays here'),
     Feature('attach_encrypted_volume', False, 'not without dm-crypt'),
     Feature('swap_volume', False, 'Nova has it for Cinder alone'),
@@ -60,6 +62,10 @@ FEATURES = (
     Feature('vnc_console', False, 'a container has no screen'),
     Feature('spice_console', False, 'a container has no screen'),
 )
+
+#: What migrates, and where, if there are two hosts.
+BETWEEN = {'migration_source_host': settings.HOST,
+           'migration_dest_host': host.HOST}
 
 
 def workspace(home: Home) -> pathlib.Path:
@@ -83,6 +89,7 @@ def configure(home: Home, found: dict[str, str]) -> pathlib.Path:
     place = workspace(home)
     image = {'img_disk_format': 'raw', 'img_container_format': 'docker',
              'img_file': image_file(home), 'dhcp_client': ''}
+    two_hosts = second.present(home).exists()
     return ini.write(place / 'etc' / 'tempest.conf', {
         'DEFAULT': {'log_dir': place / 'logs', 'debug': True},
         'oslo_concurrency': {'lock_path': place / 'locks'},
@@ -101,7 +108,9 @@ def configure(home: Home, found: dict[str, str]) -> pathlib.Path:
                     'flavor_ref': found['flavor'],
                     'flavor_ref_alt': found['flavor_alt'],
                     'fixed_network_name': 'private',
-                    'min_compute_nodes': 1, 'max_microversion': 'latest',
+                    'min_compute_nodes': 2 if two_hosts else 1,
+                    **(BETWEEN if two_hosts else {}),
+                    'max_microversion': 'latest',
                     'hypervisor_type': 'docker',
                     'build_interval': 1, 'build_timeout': 180},
         'compute-feature-enabled': {
