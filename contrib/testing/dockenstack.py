@@ -20,6 +20,8 @@ import process
 
 #: Seconds for one command; a whole cloud from nothing takes a few minutes.
 PATIENCE = 1800
+#: What only one stage is for.
+SECOND_HOST = 'second-host'
 
 
 class Dockenstack:
@@ -49,14 +51,20 @@ class Dockenstack:
     def up(self, to: str = '', *extras: str) -> None:
         """Bring it up, or only to the named part. Once is enough.
 
+        It has one compute host, unless the extras name the second.
+
         :param extras: what it shall have besides, from now on
         :raises RuntimeError: if it could not; the message ends with the last
             lines that it said.
         """
         wanted = (*(['--to', to] if to else []),
-                  *(['--with', ','.join(extras)] if extras else []))
+                  *(['--with', ','.join(extras)] if extras else []),
+                  *([] if SECOND_HOST in extras
+                    else ['--without', SECOND_HOST]))
         if wanted in self._ready:
             return
+        if SECOND_HOST in extras:
+            self._ready.clear()
         if self._run('up', *wanted):
             log = self.log('up')
             raise RuntimeError(

@@ -24,6 +24,7 @@ import shutil
 import subprocess
 
 from dockenstack import Dockenstack
+from dockenstack import SECOND_HOST
 from engine import Engine
 import machine
 import outcome
@@ -73,17 +74,34 @@ class Workshop:
 
     def run_tempest(self, stage: str, minutes: int) -> Outcome:
         """Run those of Tempest's tests that <stage>.txt selects."""
+        return self._run_tempest(stage, _patterns(f'{stage}.txt').joined(),
+                                 minutes, _names('tempest-hosts.csv'))
+
+    def run_tempest_between_hosts(self, stage: str, minutes: int) -> Outcome:
+        """Run those of Tempest's tests that take two compute hosts."""
+        return self._run_tempest(stage, _names('tempest-hosts.csv').joined(),
+                                 minutes)
+
+    def _run_tempest(self, stage: str, selected: str, minutes: int,
+                     *others: outcome.Names) -> Outcome:
+        """Run Tempest's tests.
+
+        :param others: tests that another stage runs
+        """
         # Or the results of a run that did not begin would be the last run's.
         shutil.rmtree(self.cloud.tempest / '.stestr', ignore_errors=True)
-        left_out = outcome.Names(_HERE / 'tempest-exclude.csv')
-        self.run(stage, self._tempest, _patterns(f'{stage}.txt').joined(),
-                 '--exclude-regex', left_out.joined(), minutes=minutes)
+        left_out = (_names('tempest-exclude.csv'), *others)
+        self.run(stage, self._tempest, selected, '--exclude-regex',
+                 '|'.join(each.joined() for each in left_out),
+                 minutes=minutes)
         result = self.count(
             stage, 'stestr', '--repo-url', os.fspath(self.cloud.tempest),
             'last', '--subunit',
-            explanations=outcome.Names(_HERE / 'tempest-skip.csv'))
+            explanations=_names('tempest-skip.csv'))
+        known = self._all_tests()
         result.failed += [f'{each} (left out, but there is no such test)'
-                          for each in left_out.strangers(self._all_tests())]
+                          for names in left_out
+                          for each in names.strangers(known)]
         return result
 
     @property
@@ -223,7 +241,7 @@ def kernel(shop: Workshop) -> Outcome:
         (job / name).touch()
     guest.prepare()
     status = guest.run(_in_guest(shop), (shop.source, shop.cloud.venv), job,
-                       minutes=120)
+                       minutes=90)
     result = shop.count('kernel', 'cat', f'{job}/subunit',
                         listed=(job / 'listed').read_text().splitlines())
     if status and not result.failed:
@@ -275,19 +293,37 @@ def extras(shop: Workshop) -> Outcome:
                           OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
 
 
+def hosts(shop: Workshop) -> Outcome:
+    """servers between two compute hosts, Tempest's too (with --all)"""
+    shop.cloud.up('', SECOND_HOST)
+    try:
+        result = shop.run_tests(
+            'hosts', '--concurrency', '1', minutes=60,
+            OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
+        result.add(shop.run_tempest_between_hosts('hosts-tempest', 60))
+    finally:
+        # The other stages look for servers on the first.
+        shop.cloud.up()
+    return result
+
+
 def _patterns(name: str) -> outcome.Patterns:
     return outcome.Patterns(_HERE / name)
+
+
+def _names(name: str) -> outcome.Names:
+    return outcome.Names(_HERE / name)
 
 
 #: In the order in which they run.
 STAGES: dict[str, Callable[[Workshop], Outcome]] = {
     stage.__name__: stage
     for stage in (lint, unit, functional, conformance, cloud, tempest,
-                  scenario, extras, matrix, kernel)}
+                  scenario, extras, hosts, matrix, kernel)}
 
 #: What takes long and finds little that the others don't: it runs if it is
 #: named, or everything is asked for.
-SELDOM = ('scenario', 'extras', 'matrix', 'kernel')
+SELDOM = ('scenario', 'extras', 'hosts', 'matrix', 'kernel')
 
 
 def run(name: str, shop: Workshop) -> Outcome:

@@ -45,19 +45,20 @@ def is_ours(service: str) -> bool:
 
 def kill(service: str) -> None:
     """End a service's main process as a crash would."""
-    pid = _pid(service)
+    pid = main_process(service)
     os.kill(pid, signal.SIGKILL)
     clouds.wait_until(lambda: _is_gone(pid), f'{service} is dead')
 
 
-def _pid(service: str) -> int:
+def main_process(service: str) -> int:
+    """Return the process that dockenstack started."""
     return int(json.loads(_record(service).read_text())['pid'])
 
 
 @contextlib.contextmanager
 def halted(service: str) -> Iterator[None]:
     """Let a service's main process do nothing meanwhile."""
-    pid = _pid(service)
+    pid = main_process(service)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -73,7 +74,7 @@ def halted_daemon(service: str, context: str) -> Iterator[None]:
 
     :param context: the name of its privsep context
     """
-    [pid] = _daemons(_pid(service), context)
+    [pid] = _daemons(main_process(service), context)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -99,9 +100,9 @@ def _is_gone(pid: int) -> bool:
     return stat.rpartition(')')[2].split()[0] in 'ZX'
 
 
-def up() -> None:
+def up(to: str = 'compute') -> None:
     """Bring up again whatever died, nova-compute the last of all."""
-    ran = subprocess.run([_UP, '--to', 'compute'], check=False, text=True,
+    ran = subprocess.run([_UP, '--to', to], check=False, text=True,
                          timeout=_REPAIR, stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if ran.returncode:

@@ -267,6 +267,15 @@ class Workbench:
         self._cleanup(compute.remove_host_from_aggregate, made.id, host_name)
         return str(made.id)
 
+    def zone(self, host_name: str) -> str:
+        """Have an operator make a zone of one host; return its name."""
+        name, compute = new_name(), self._admin.compute
+        made = compute.create_aggregate(name=name, availability_zone=name)
+        self._cleanup(compute.delete_aggregate, made.id)
+        compute.add_host_to_aggregate(made.id, host_name)
+        self._cleanup(compute.remove_host_from_aggregate, made.id, host_name)
+        return name
+
     # Network
 
     def network(self, cidr: str, **subnet: Any) -> str:

@@ -60,6 +60,7 @@ class HangingTestCase(base.KernelCase):
         self._start(kind, _SOFT)
         self._write()
         self.cable.cut()
+        self._assert_silent()
         self._detach_at_last()
         self._assert_gone()
         self._assert_other_works()
