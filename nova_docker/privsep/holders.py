@@ -13,6 +13,7 @@
 """Who keeps a file system busy."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import os
 import pathlib
@@ -31,11 +32,11 @@ def holders(point: str) -> list[tuple[int, str]]:
     :returns: process ids as the processes themselves see them, and names
     """
     checks.mount_point(point)
-    if mounttable.find(point) is None:
+    mount = mounttable.find(point)
+    if mount is None:
         return []
-    device = os.stat(point).st_dev
     return [_identity(process) for process in _processes()
-            if device in _devices(process)]
+            if _uses(process, mount.number)]
 
 
 def _processes() -> Iterator[pathlib.Path]:
@@ -44,17 +45,51 @@ def _processes() -> Iterator[pathlib.Path]:
             yield entry
 
 
-def _devices(process: pathlib.Path) -> Iterator[int]:
-    """Yield the file systems on which a process has something open."""
-    names = ['cwd', 'root', 'exe']
-    for directory in ('fd', 'map_files'):
-        # It may end at any time.
+def _uses(process: pathlib.Path, device: str) -> bool:
+    """Tell whether a process has something open on a device.
+
+    No file is looked at: of those that others have open, one may be on
+    storage that does not answer.
+
+    :param device: as ``major:minor``
+    """
+    # It may end at any time.
+    with contextlib.suppress(OSError):
+        mounts = list(mounttable.mounts(process / 'mountinfo'))
+        own = {mount.identity for mount in mounts if mount.number == device}
+        return bool(own) and (
+            any(_device_of(mounts, os.readlink(process / name)) == device
+                for name in ('cwd', 'root'))
+            or not own.isdisjoint(_open_on(process))
+            or device in _mapped(process))
+    return False
+
+
+def _device_of(mounts: Sequence[mounttable.Mount], path: str) -> str | None:
+    """Return the device that a path is on, as a process sees it."""
+    found = [mount for mount in mounts
+             if f'{path}/'.startswith(f'{mount.point.rstrip("/")}/')]
+    return max(found, key=lambda mount: len(mount.point)).number if (
+        found) else None
+
+
+def _open_on(process: pathlib.Path) -> Iterator[str]:
+    """Yield the mounts on which a process has files open."""
+    for entry in (process / 'fdinfo').iterdir():
         with contextlib.suppress(OSError):
-            names += [f'{directory}/{name}'
-                      for name in os.listdir(process / directory)]
-    for name in names:
-        with contextlib.suppress(OSError):
-            yield os.stat(process / name).st_dev
+            for line in entry.read_bytes().split(b'\n'):
+                key, _separator, value = line.partition(b':')
+                if key == b'mnt_id':
+                    yield value.strip().decode()
+
+
+def _mapped(process: pathlib.Path) -> Iterator[str]:
+    """Yield the devices of files that are in a process's memory."""
+    for line in (process / 'maps').read_bytes().split(b'\n'):
+        fields = line.split(maxsplit=4)
+        if len(fields) > 3:
+            major, minor = fields[3].split(b':')
+            yield f'{int(major, 16)}:{int(minor, 16)}'
 
 
 def _identity(process: pathlib.Path) -> tuple[int, str]:

@@ -30,6 +30,8 @@ class Mount:
     :param shared: mounts below it appear wherever it is bound to as well
     :param source: the device, for one that is on a device
     :param options: of this mount alone, not of the file system
+    :param number: of the file system's device, as ``major:minor``
+    :param identity: the kernel's number of this mount
     """
 
     point: str
@@ -37,6 +39,8 @@ class Mount:
     fstype: str
     source: str
     options: tuple[str, ...]
+    number: str = ''
+    identity: str = ''
 
     @property
     def device(self) -> str:
@@ -49,14 +53,16 @@ class Mount:
         return 'ro' in self.options
 
 
-def mounts() -> Iterator[Mount]:
+def mounts(table: pathlib.Path | None = None) -> Iterator[Mount]:
     """Yield every mount, the last mounted last.
 
     No file system is touched: that of a server that is away would hang.
+
+    :param table: of another process
     """
     # The name of a place may have any of what else could end a line.
-    table = os.fsdecode(_TABLE.read_bytes())
-    for line in table.removesuffix('\n').split('\n'):
+    text = os.fsdecode((table or _TABLE).read_bytes())
+    for line in text.removesuffix('\n').split('\n'):
         # https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo
         before, _separator, after = line.partition(' - ')
         fields = before.split(' ')
@@ -64,7 +70,8 @@ def mounts() -> Iterator[Mount]:
         yield Mount(
             _plain(fields[4]),
             any(field.startswith('shared:') for field in fields[6:]),
-            fstype, _plain(source), tuple(fields[5].split(',')))
+            fstype, _plain(source), tuple(fields[5].split(',')),
+            fields[2], fields[0])
 
 
 def _plain(text: str) -> str:

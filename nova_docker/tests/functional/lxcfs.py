@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import subprocess
 
 import fixtures
@@ -52,6 +53,14 @@ class Lxcfs(fixtures.Fixture):
                 self.path, 'proc', 'uptime').read_bytes())
         except OSError:
             return False
+
+    def stop(self) -> None:
+        """Let whoever asks it wait."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again, to who has waited as well."""
+        self._process.send_signal(signal.SIGCONT)
 
     def die(self) -> None:
         """Kill it: its mount stays, and answers with errors."""

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent import futures
 import dataclasses
 import hashlib
 import os
@@ -33,6 +34,7 @@ from nova_docker import errors
 from nova_docker import names
 from nova_docker.privsep import holders
 from nova_docker.tests import base as tests
+from nova_docker.tests.functional import lxcfs
 from nova_docker.tests.functional.volumes import base
 from nova_docker.volumes import connector
 from nova_docker.volumes import records
@@ -242,6 +244,41 @@ class BusyTestCase(base.VolumesTestCase):
         error = self.assertRaises(exception.DeviceDetachFailed, self.detach,
                                   instance, volume)
         self.assertIn(': busybox\ufffd?[2J (pid', str(error))
+
+    def test_everything_that_keeps_it(self) -> None:
+        instance, volume = self.start(), self.make_volume()
+        self.attach(instance, volume)
+        point = str(self.host_path(instance))
+        for use in ('sleep 1000 3> /volumes/vdb/open',
+                    'cd /volumes/vdb; exec sleep 1000',
+                    'cat /bin/busybox > /volumes/vdb/busybox; '
+                    'chmod 755 /volumes/vdb/busybox; '
+                    'exec /volumes/vdb/busybox sleep 1000'):
+            self.inside(instance, 'sh', '-c', f'({use}) >/dev/null 2>&1 & :')
+            [number] = tests.wait_until(
+                lambda: [number for number, name in holders.holders(point)
+                         if name in ('sleep', 'busybox')], f'{use!r} is seen')
+            self.inside(instance, 'kill', '-9', str(number))
+            tests.wait_until(lambda: not holders.holders(point), 'it is over')
+
+    def test_somebody_else_who_waits_for_storage(self) -> None:
+        """Who looks at that storage would wait, too."""
+        silent = self.useFixture(lxcfs.Lxcfs())
+        with open(f'{silent.path}/proc/uptime', 'rb') as file:
+            other = subprocess.Popen(['sleep', '1000'], cwd=silent.path,
+                                     stdin=file)
+        self.addCleanup(other.wait)
+        self.addCleanup(other.kill)
+        instance, volume = self.start(), self.make_volume()
+        self.attach(instance, volume)
+        silent.stop()
+        with futures.ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(holders.holders,
+                                  str(self.host_path(instance)))
+            try:
+                self.assertEqual([], asked.result(tests.PATIENCE))
+            finally:
+                silent.go_on()
 
     def test_patience(self) -> None:
         """What ends in time does not hinder it."""
