@@ -18,6 +18,8 @@ the last one of its end, so that nothing is ever connected without one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
@@ -133,9 +135,8 @@ class Records:
 
     def of_instance(self, instance: str) -> list[Record]:
         """Return an instance's records, in the order of its devices."""
-        found = [_read(path)
-                 for path in (self._root / instance).glob('*.json')]
-        return sorted(found, key=lambda each: each.device)
+        return sorted(_read_all((self._root / instance).glob('*.json')),
+                      key=lambda each: each.device)
 
     def root(self, instance: str) -> Record | None:
         """Return the volume that is an instance's root disk, if one is."""
@@ -144,7 +145,7 @@ class Records:
 
     def all(self) -> list[Record]:
         """Return every record of this host."""
-        return [_read(path) for path in self._root.glob('*/*.json')]
+        return list(_read_all(self._root.glob('*/*.json')))
 
     def has_neighbour(self, record: Record) -> bool:
         """Tell whether another volume is a file on the same share."""
@@ -169,6 +170,13 @@ class Records:
             if not _NAME.fullmatch(name):
                 raise ValueError(f'{name!r} is no id')
         return self._root / instance / f'{volume}.json'
+
+
+def _read_all(paths: Iterable[pathlib.Path]) -> Iterator[Record]:
+    for path in paths:
+        # Another volume may be detached meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            yield _read(path)
 
 
 def _read(path: pathlib.Path) -> Record:

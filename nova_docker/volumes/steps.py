@@ -77,10 +77,14 @@ class Steps:
                 record.instance, record.kind, record.name, fstype,
                 device, content.mount_options(fstype, used), restricted=False)
         except processutils.ProcessExecutionError as error:
+            # Where this host has it is nobody's affair.
+            point = self._points.point(record.instance, record.kind,
+                                       record.name)
+            reason = errors.output(error).removeprefix(f'mount: {point}: ')
             raise errors.UnsuitableVolume(
                 volume=record.volume,
                 reason=f'its {fstype} file system can not be mounted: '
-                       f'{errors.output(error)}') from error
+                       f'{reason}') from error
 
     @staticmethod
     def refuse_silent(record: records.Record) -> None:

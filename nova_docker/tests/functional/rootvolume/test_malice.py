@@ -20,6 +20,7 @@ import subprocess
 import fixtures
 
 from nova import objects
+from nova_docker.conf import CONF
 from nova_docker import errors
 from nova_docker import names
 from nova_docker.tests import base as tests
@@ -136,3 +137,15 @@ class SuperblockTestCase(volumes.VolumesTestCase):
             [line] = [each for each in table.splitlines()
                       if each.split()[4] == str(self.host_path(instance))]
             self.assertIn('errors=remount-ro', line)
+
+    def test_no_place_of_the_host_in_a_fault(self) -> None:
+        volume = self.make_volume()
+        volumes.run('mkfs.ext4', '-q', volume.device)
+        # Its number of inodes fits no more.
+        with open(volume.device, 'r+b') as device:
+            device.seek(1024 + 0x28)
+            device.write(bytes([255, 255, 255, 127]))
+        error = self.assertRaises(errors.UnsuitableVolume, self.attach,
+                                  self.start(), volume)
+        self.assertIn('its ext4 file system can not be mounted', str(error))
+        self.assertNotIn(CONF.docker.mounts_path, str(error))
