@@ -17,6 +17,8 @@ import os
 import re
 import stat
 
+from nova_docker.privsep import mounttable
+
 # A letter triple by kind, then the first 11 characters of a port's UUID.
 _HOST_END = re.compile(r'tap[0-9a-f-]{11}')
 _INSIDE_END = re.compile(r'ndk[0-9a-f-]{11}')
@@ -90,17 +92,34 @@ def plain_path(path: str) -> str:
 
 
 def mount_point(path: str) -> str:
-    """Return the path if it can be a mount point of an instance."""
-    if not _MOUNT_POINT.fullmatch(plain_path(path)):
+    """Return the path if it can be a mount point of an instance.
+
+    What is mounted there is not looked at: it may hang.
+    """
+    if not _MOUNT_POINT.fullmatch(path) or not _is_plain(path):
         raise ValueError(f'not a mount point of an instance: {path!r}')
     return path
 
 
 def root_point(path: str) -> str:
-    """Return the path if it can be where an instance's root disk is."""
-    if not _ROOT_POINT.fullmatch(plain_path(path)):
+    """Return the path if it can be where an instance's root disk is.
+
+    What is mounted there is not looked at: it may hang.
+    """
+    if not _ROOT_POINT.fullmatch(path) or not _is_plain(path):
         raise ValueError(f'not the place of a root disk: {path!r}')
     return path
+
+
+def _is_plain(point: str) -> bool:
+    """Tell whether no link and no dots are in the path of a mount point.
+
+    On what is mounted there is none, and the kernel's table has its path.
+    """
+    directory = os.path.dirname(point)
+    return os.path.realpath(directory) == directory and (
+        mounttable.find(point) is not None
+        or os.path.realpath(point) == point)
 
 
 def root_directory(path: str) -> str:

@@ -88,10 +88,11 @@ class Roots:
     def find(self, instance: objects.Instance) -> description.Root | None:
         """Return an instance's root file system, if it is on a volume.
 
-        :raises UnsuitableVolume: it is not whole
+        :raises UnsuitableVolume: it is not whole, or its storage hangs
         """
         if not self.has_any(instance):
             return None
+        self._volumes.check_root(instance)
         self._gates.prepare()
         record = self._record(instance)
         point = self._point(record)

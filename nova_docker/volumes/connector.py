@@ -135,16 +135,30 @@ def _encryptor(link: str, encryption: Mapping[str, Any]) -> Any:
         connection_info={'data': {'device_path': link}}, **encryption)
 
 
+def is_on_share(path: str) -> bool:
+    """Tell whether a volume is a file on a share, without a look at it.
+
+    That of a server which is away would hang.
+
+    :param path: as :func:`connect` has it
+    """
+    return path.startswith(f'{shares()}/')
+
+
+def shares() -> str:
+    """Return where os-brick mounts shares."""
+    return os.path.join(CONF.state_path, 'mnt')
+
+
 def _connector(connection: Mapping[str, Any]) -> Any:
     kind = connection['driver_volume_type']
-    base = os.path.join(CONF.state_path, 'mnt')
     try:
         return connector.InitiatorConnector.factory(
             kind, utils.get_root_helper(),
             use_multipath=CONF.docker.volume_use_multipath,
             # Of RBD the kernel's device, not a handle of a library.
             do_local_attach=True,
-            conn={**connection['data'], 'mount_point_base': base})
+            conn={**connection['data'], 'mount_point_base': shares()})
     except brick_exception.InvalidConnectorProtocol as error:
         raise exception.InvalidVolume(
             reason=f'volumes of type {kind} can not be connected: os-brick '

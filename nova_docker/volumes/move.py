@@ -21,7 +21,6 @@ from collections.abc import Mapping
 import dataclasses
 import errno
 import functools
-import os
 from typing import Any
 
 from nova import exception
@@ -217,7 +216,7 @@ class Move:
                 mounts.set_read_only(self._point(record), False)
         # It is not after a reboot: then it is attached when the server
         # starts.
-        elif record.path and os.path.exists(record.path):
+        elif record.path and blocks.responds(record.path):
             with steps.device(record.path) as device:
                 self._steps.mount(record, device)
 

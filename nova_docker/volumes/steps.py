@@ -96,8 +96,7 @@ class Steps:
         """
         path = str(record.path)
         if not path.startswith('/dev/') and not blocks.responds(path):
-            raise errors.UnsuitableVolume(
-                volume=record.volume, reason='its storage does not answer.')
+            raise silent(record)
 
     def wait_until_idle(self, record: records.Record) -> None:
         """Wait until what a killed nova-compute has begun has ended.
@@ -195,10 +194,11 @@ class Steps:
         if record.path is None:
             return
         if _is_file(record.path):
-            blocks.detach_file(os.path.realpath(record.path))
+            blocks.detach_file(_real(record.path))
             return
         try:
-            self.patiently(lambda each: blocks.is_free(_real(each)), record)
+            self.patiently(
+                lambda each: blocks.is_free(_real(str(each.path))), record)
         except tenacity.RetryError as error:
             busy = in_use(record, 'it is still mounted on this host, by '
                                   'none of the processes of the server.')
@@ -238,7 +238,7 @@ class Steps:
 
     def _try_to_drop(self, record: records.Record) -> bool:
         """Return False as long as somebody waits for it."""
-        file = _plain(str(record.path))
+        file = _real(str(record.path))
         alone = not self._records.has_neighbour(record)
         if alone:
             mounts.fail(os.path.dirname(file))
@@ -280,18 +280,24 @@ def in_use(record: records.Record, reason: str) -> Exception:
         device=f'/volumes/{record.name}', reason=reason)
 
 
-def _real(record: records.Record) -> str:
-    return os.path.realpath(str(record.path))
+def silent(record: records.Record) -> Exception:
+    """Return what refuses a volume whose storage does not answer."""
+    return errors.UnsuitableVolume(
+        volume=record.volume, reason='its storage does not answer.')
 
 
-def _plain(path: str) -> str:
-    """Return a file's real path, without a look at the share that it is on."""
-    mount, name = os.path.split(path)
-    base, share = os.path.split(mount)
-    return os.path.join(os.path.realpath(base), share, name)
+def _real(path: str) -> str:
+    """Return a path without links; a share is not looked at."""
+    if not connector.is_on_share(path):
+        return os.path.realpath(path)
+    base = connector.shares()
+    return os.path.realpath(base) + path.removeprefix(base)
 
 
 def _is_file(path: str) -> bool:
+    """Tell a file from a device; a share has nothing but files."""
+    if connector.is_on_share(path):
+        return True
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:
@@ -305,9 +311,9 @@ def device(path: str) -> Iterator[str]:
     What is mounted from it inside keeps it.
     """
     if not _is_file(path):
-        yield os.path.realpath(path)
+        yield _real(path)
         return
     try:
-        yield blocks.attach_file(os.path.realpath(path))
+        yield blocks.attach_file(_real(path))
     finally:
-        blocks.detach_file(os.path.realpath(path))
+        blocks.detach_file(_real(path))

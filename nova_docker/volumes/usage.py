@@ -24,6 +24,7 @@ from typing import Any
 from nova import exception
 
 from nova import objects
+from nova_docker.volumes import connector
 from nova_docker.volumes import records
 
 _COUNTERS = pathlib.Path('/sys/dev/block')
@@ -76,8 +77,11 @@ def _counters(record: records.Record) -> tuple[int, int, int, int] | None:
 
     A file on a share has no counters of its own.
     """
+    path = record.path or ''
+    if connector.is_on_share(path):
+        return None
     try:
-        found = os.stat(record.path or '')
+        found = os.stat(path)
         if not stat.S_ISBLK(found.st_mode):
             return None
         number = f'{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}'

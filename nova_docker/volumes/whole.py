@@ -32,6 +32,7 @@ from nova_docker.volumes import flags
 from nova_docker.volumes import move
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
+from nova_docker.volumes import steps
 
 LOG = logging.getLogger(__name__)
 
@@ -78,8 +79,25 @@ class Volumes:
 
         :param devices: Nova's account of them; by default what this host
             knows
+        :raises UnsuitableVolume: its root disk's storage does not answer
         """
         self._local.ensure(instance, devices)
+        self._attach_all(context, instance, devices)
+        self.check_root(instance)
+
+    def check_root(self, instance: objects.Instance) -> None:
+        """See that an instance's root disk is not on storage that hangs.
+
+        The engine, too, would wait for it for ever.
+
+        :raises UnsuitableVolume: it is a volume that does not answer
+        """
+        record = self.root(instance)
+        if record is not None and self._attachments.is_lost(record):
+            raise steps.silent(record)
+
+    def _attach_all(self, context: Any, instance: objects.Instance,
+                    devices: BlockDevices | None) -> None:
         if devices is None:
             for record in self._records.of_instance(instance.uuid):
                 self._attachments.attach(

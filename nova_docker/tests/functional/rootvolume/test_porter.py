@@ -151,8 +151,9 @@ class PorterTestCase(killing.KilledCase, base.RootTestCase):
         self.start_by_hand()
         docker = self.follow()
         tests.wait_until(
-            lambda: f'the storage of its root volume {self.volume.id} does '
-                    'not answer' in self.logged.output, 'the log says so')
+            lambda: f'Volume {self.volume.id} can\'t be attached: its '
+                    'storage does not answer' in self.logged.output,
+            'the log says so')
         self.end(docker)
         self.assertTrue(self.power.is_running(self.instance))
         self.assertFalse(self.is_in())
