@@ -25,6 +25,7 @@ import shlex
 import subprocess
 import tempfile
 
+import debian
 import process
 
 #: Debian's release whose Python is that of the virtual environment.
@@ -40,11 +41,10 @@ PACKAGES = (
     'procps', 'python3', 'sg3-utils', 'systemd-sysv', 'tini', 'udev',
     'xfsprogs')
 SIZE = '10G'
-#: Seconds to make its disk, and for it to boot with the accelerator of a
-#: processor that may not really have one.
-PATIENCE, PROBE = 1800, 60
+#: Seconds for it to boot with the accelerator of a processor that may not
+#: really have one.
+PROBE = 60
 
-_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 _9P = 'trans=virtio,version=9p2000.L,msize=1048576'
 _UNIT = """[Unit]
 After=docker.service iscsid.service multipathd.service nfs-server.service
@@ -89,11 +89,7 @@ class Machine:
 
         :raises RuntimeError: they could not be had
         """
-        missing = [each for each in TOOLS if not _is_installed(each)]
-        if missing:
-            self._do('apt-get', 'update', '-q')
-            self._do('apt-get', 'install', '-q', '-y',
-                     '--no-install-recommends', *missing)
+        debian.install(TOOLS, self._env, self._log)
         if not self._disk.exists():
             self._make_disk()
 
@@ -176,26 +172,12 @@ class Machine:
                      f'{self._home}')
 
     def _do(self, *command: str) -> None:
-        code = process.run(command, self._log, cwd=pathlib.Path('/'),
-                           env={**self._env, 'PATH': _PATH,
-                                'DEBIAN_FRONTEND': 'noninteractive'},
-                           timeout=PATIENCE)
-        if code:
-            raise RuntimeError(f'{command[0]} failed:\n'
-                               f'{process.tail(self._log)}')
+        debian.do(command, self._env, self._log)
 
 
 def _digest() -> str:
     return hashlib.sha256(repr(
         (SUITE, PACKAGES, SIZE, _FILES)).encode()).hexdigest()[:12]
-
-
-def _is_installed(package: str) -> bool:
-    found = subprocess.run(
-        ['dpkg-query', '--show', '--showformat=${db:Status-Status}', package],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        check=False)
-    return found.stdout == 'installed'
 
 
 def _script(script: str, shares: Mapping[str, pathlib.Path]) -> str:

@@ -23,6 +23,7 @@ import shlex
 import shutil
 import subprocess
 
+import debian
 from dockenstack import Dockenstack
 from dockenstack import SECOND_HOST
 from engine import Engine
@@ -288,6 +289,8 @@ def scenario(shop: Workshop) -> Outcome:
 
 def extras(shop: Workshop) -> Outcome:
     """nova_docker/tests/extras: more services, the guides (with --all)"""
+    # One test installs the driver on a machine of its own.
+    debian.install(('debootstrap',), shop.env, shop.log('extras'))
     shop.cloud.up('', 'barbican', 'manila', 'horizon', 'browser', 'criu')
     return shop.run_tests('extras', '--concurrency', '1', minutes=90,
                           OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))

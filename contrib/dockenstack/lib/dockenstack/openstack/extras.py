@@ -84,8 +84,10 @@ EXTRAS = {extra.name: extra for extra in (
     Extra(horizon.NAME, configure=horizon.configure,
           services=horizon.services, provide=horizon.describe,
           prepare=horizon.collect, packages=horizon.PACKAGES),
-    # What the tests drive Horizon with: Chromium, and a font for terminals.
-    Extra('browser', packages=('chromium', 'fonts-dejavu-core')),
+    # What the tests drive Horizon with: Chromium, a font for terminals, and
+    # what Playwright's own program needs.
+    Extra('browser', packages=('chromium', 'fonts-dejavu-core',
+                               'libatomic1')),
     # With it an engine of ours can write suspended servers to disk.
     Extra('criu', unpack=criu.unpack),
 )}
