@@ -31,6 +31,7 @@ from nova_docker.privsep import mounttable
 _MS_RDONLY = 0x1
 _MS_REMOUNT = 0x20
 _MS_BIND = 0x1000
+_MS_PRIVATE = 0x40000
 _MS_SHARED = 0x100000
 
 #: What a mount has apart from its file system: mount(2) forgets what it is
@@ -59,11 +60,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def share(directory: str) -> None:
     """Make a directory a mount whose mounts appear where it is bound to.
 
-    Can be run again.
+    Can be run again. Its mounts appear nowhere else: of a ``/`` that is
+    shared, as systemd has it, a new mount is a peer. All would be mounted
+    twice then, and CRIU would take whatever a container has of ``/`` for a
+    copy of this directory.
     """
     checks.plain_path(directory)
     if mounttable.find(directory) is None:
         _mount(directory, directory, _MS_BIND)
+        _mount(None, directory, _MS_PRIVATE)
     _mount(None, directory, _MS_SHARED)
 
 
