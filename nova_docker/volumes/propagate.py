@@ -177,8 +177,8 @@ class Propagation:
         what is still mounted is somebody's data.
         """
         for point in mounttable.below(os.path.join(self._root, uuid)):
-            # Where / is shared, as systemd has it, the table has each mount
-            # twice: one goes with the other.
+            # Where somebody else has made the root a shared mount, the table
+            # may have each mount twice: one goes with the other.
             if mounttable.find(point) is not None:
                 mounts.detach(point, lazy=True)
         for kind in Kind:
