@@ -65,6 +65,13 @@ class Entry:
             self._engine.start(name)
             self._enter(name)
 
+    def is_waiting(self, name: str) -> bool:
+        """Tell whether a workload runs and has not entered its volume yet."""
+        container = self._engine.container(name)
+        pid = container['State']['Pid']
+        return bool(pid and layout.source(container)
+                    and pivot.is_waiting(pid, layout.PLACE))
+
     def complete(self, name: str, prepare: Callable[[], None]) -> bool:
         """Let a workload enter its volume whom nobody here has started.
 
@@ -72,16 +79,14 @@ class Entry:
 
         :param prepare: brings what it needs before that
         :returns: whether it has waited
-        :raises EngineBadRequest: it can't enter; it does not run any more
+        :raises EngineBadRequest: it can't enter, and does not run any more;
+            or its storage does not answer, and it goes on waiting
         """
         with (contextlib.suppress(lockutils.AcquireLockFailedException),
               _exclusive(name, blocking=False)):
-            container = self._engine.container(name)
-            pid = container['State']['Pid']
-            if pid and layout.source(container) and pivot.is_waiting(
-                    pid, layout.PLACE):
+            if self.is_waiting(name):
                 prepare()
-                self._refuse_silent(container)
+                self._refuse_silent(self._engine.container(name))
                 self._enter(name)
                 return True
         return False

@@ -23,10 +23,13 @@ from unittest import mock
 
 import ddt
 import fixtures
+from nova.compute import task_states
 from nova.compute import vm_states
 from nova.network import model
+from oslo_concurrency import lockutils
 
 from nova import objects
+from nova import utils
 from nova_docker import driver
 from nova_docker import names
 from nova_docker.privsep import pivot
@@ -51,14 +54,27 @@ class PorterTestCase(killing.KilledCase, base.RootTestCase):
             self.volume, start=False, deleted=False, host='host',
             vm_state=vm_states.STOPPED)
         (self.place(self.instance) / 'root/mine').touch()
+        self.flags(host='host')
         self.useFixture(fixtures.MockPatchObject(
             objects.Instance, 'get_by_uuid', autospec=True,
-            return_value=self.instance))
+            side_effect=self.find))
+        #: For each look at the server, whether Nova's task could begin.
+        self.could_begin: list[bool] = []
         self.logged = self.useFixture(fixtures.FakeLogger())
 
     @property
     def name(self) -> str:
         return names.workload(self.instance.uuid)
+
+    def find(self, _context: Any, uuid: str) -> objects.Instance:
+        """Return the server, as Nova knows it."""
+        if threading.current_thread().name == 'root-volume':
+            try:
+                with lockutils.lock(uuid, 'nova-', blocking=False):
+                    self.could_begin.append(True)
+            except lockutils.AcquireLockFailedException:
+                self.could_begin.append(False)
+        return self.instance
 
     def follow(self) -> driver.DockerDriver:
         """Start nova-compute, which stays."""
@@ -118,10 +134,34 @@ class PorterTestCase(killing.KilledCase, base.RootTestCase):
     def test_the_driver_itself_starts_it(self) -> None:
         """Nobody else is at it then."""
         docker = self.follow()
-        docker.power_on(self.context, self.instance, model.NetworkInfo())
+
+        @utils.synchronized(self.instance.uuid)
+        def start() -> None:
+            docker.power_on(self.context, self.instance, model.NetworkInfo())
+
+        start()
         self.assertTrue(self.is_in())
         self.end(docker)
         self.assertNotIn('which it has now', self.logged.output)
+
+    def test_no_task_of_novas_is_at_it(self) -> None:
+        """It is not deleted while its volumes are looked after."""
+        self.start_by_hand()
+        self.follow()
+        self.wait_until_in()
+        self.assertEqual({False}, set(self.could_begin))
+
+    @ddt.data({'host': 'other'}, {'task_state': task_states.DELETING},
+              {'task_state': task_states.REBUILDING})
+    def test_it_is_not_to_run_here(self, fields: dict[str, str]) -> None:
+        """It was, or is just being, evacuated, or is deleted."""
+        self.instance.update(fields)
+        self.start_by_hand()
+        docker = self.follow()
+        tests.wait_until(lambda: self.could_begin, 'it is looked at')
+        self.end(docker)
+        self.assertTrue(self.power.is_running(self.instance))
+        self.assertFalse(self.is_in())
 
     def test_its_volume_was_unmounted(self) -> None:
         self.start_by_hand()
