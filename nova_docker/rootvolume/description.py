@@ -46,11 +46,13 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-#: What is kept of an image's configuration, and what each must be. No health
-#: check: the engine would run it before the volume is the root.
+#: What is kept of an image's configuration, and what each must be.
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
     'Cmd': _is_words, 'Entrypoint': _is_words, 'Env': _is_words,
     'StopSignal': _is_text, 'User': _is_text, 'WorkingDir': _is_text}
+#: What an older driver has kept as well. The engine would run a health check
+#: before the volume is the root.
+_IGNORED = frozenset({'Healthcheck'})
 
 
 def of_image(image: client.Document) -> bytes:
@@ -77,10 +79,12 @@ def parse(text: bytes) -> dict[str, Any]:
     config = found.get('config')
     if not isinstance(config, dict):
         raise ValueError('it has no configuration')
-    for key, value in config.items():
+    kept = {key: value for key, value in config.items()
+            if key not in _IGNORED}
+    for key, value in kept.items():
         if key not in _KINDS or not _KINDS[key](value):
             raise ValueError(f'{key!r} is not what an image can have')
-    return config
+    return kept
 
 
 @dataclasses.dataclass(frozen=True)

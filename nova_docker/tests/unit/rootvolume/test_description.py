@@ -38,12 +38,17 @@ class DescriptionTestCase(base.BaseTestCase):
             'Labels': {'a': 'b'}, 'Healthcheck': {'Test': ['CMD', 'a']}}})
         self.assertEqual(config, description.parse(text))
 
+    def test_a_health_check_is_ignored(self) -> None:
+        """An older driver kept it with the others."""
+        self.assertEqual({'Cmd': ['a']}, description.parse(
+            b'{"format": 1, "config": {"Cmd": ["a"],'
+            b' "Healthcheck": {"Test": ["CMD", "a"]}}}'))
+
     @ddt.data(b'', b'\xff', b'[]', b'{}', b'{"format": 2, "config": {}}',
               b'{"format": 1}', b'{"format": 1, "config": {"Cmd": "a"}}',
               b'{"format": 1, "config": {"Cmd": [1]}}',
               b'{"format": 1, "config": {"User": 0}}',
               b'{"format": 1, "config": {"HostConfig": {}}}',
-              b'{"format": 1, "config": {"Healthcheck": {}}}',
               b'[' * description.LIMIT)
     def test_anything_else_is_none(self, text: bytes) -> None:
         self.assertRaises(ValueError, description.parse, text)
