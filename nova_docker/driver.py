@@ -173,7 +173,7 @@ class DockerDriver(driver.ComputeDriver):
         self._resize = resize.Resize(
             engine, workloads, self._power, volumes, self._destroy,
             migration.Migration(image_api, self._snapshot, self._power,
-                                self._spawn, roots, network))
+                                self._spawn, roots, network, local), local)
         self._passwords = password.Password(engine, contents)
         self._rescue = rescue.Rescue(images, workloads, self._power, disks,
                                      self._passwords)
@@ -414,8 +414,10 @@ class DockerDriver(driver.ComputeDriver):
             network_info: model.NetworkInfo,
             block_device_info: dict[str, Any] | None = None,
             timeout: int = 0, retry_interval: int = 0) -> str:
-        return self._resize.begin(context, instance, dest, flavor,
-                                  _ports(network_info), timeout)
+        return self._resize.begin(
+            context, instance, dest, flavor, configdrive.Details(
+                _ports(network_info), block_devices=block_device_info),
+            timeout)
 
     def finish_migration(
             self, context: nova_context.RequestContext,
@@ -425,9 +427,8 @@ class DockerDriver(driver.ComputeDriver):
             allocations: dict[str, Any],
             block_device_info: dict[str, Any] | None = None,
             power_on: bool = True, share_info: Any = None) -> None:
-        self._volumes.ensure(context, instance, block_device_info)
-        self._resize.finish(context, instance, disk_info,
-                            _ports(network_info), power_on)
+        self._resize.finish(context, instance, disk_info, configdrive.Details(
+            _ports(network_info), block_devices=block_device_info), power_on)
 
     def confirm_migration(self, context: nova_context.RequestContext,
                           migration: objects.Migration,

@@ -298,7 +298,7 @@ def extras(shop: Workshop) -> Outcome:
 
 def hosts(shop: Workshop) -> Outcome:
     """servers between two compute hosts, Tempest's too (with --all)"""
-    shop.cloud.up('', SECOND_HOST)
+    shop.cloud.up('', 'barbican', SECOND_HOST)
     try:
         result = shop.run_tests(
             'hosts', '--concurrency', '1', minutes=60,

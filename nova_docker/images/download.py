@@ -14,8 +14,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import hashlib
 import queue
 import threading
 from types import TracebackType
@@ -48,18 +50,14 @@ class Download:
     hashing overlap with the engine's work. A failed check comes as an error
     at the end of the iteration.
 
-    :param image_api: Nova's image API
-    :param trusted_certs: the certificates that may have signed the image
+    :param image_id: what is downloaded
+    :param fill: writes it to this object
     :param timeout: seconds without a byte before it is given up
     """
 
-    def __init__(self, image_api: glance.API,
-                 context: nova_context.RequestContext, image_id: str,
-                 trusted_certs: objects.TrustedCerts | None,
+    def __init__(self, image_id: str, fill: Callable[[Download], None],
                  timeout: int) -> None:
-        self._arguments = (context, image_id)
-        self._trusted_certs = trusted_certs
-        self._image_api = image_api
+        self._fill = fill
         self._timeout = timeout
         self._pieces: queue.Queue[bytes | BaseException | None] = queue.Queue(
             _WAITING)
@@ -112,8 +110,44 @@ class Download:
     def _run(self) -> None:
         end: BaseException | None = None
         try:
-            self._image_api.download(*self._arguments, data=self,
-                                     trusted_certs=self._trusted_certs)
+            self._fill(self)
         except BaseException as error:
             end = error
         self._pieces.put(end)
+
+
+def signed(image_api: glance.API, context: nova_context.RequestContext,
+           image_id: str, trusted_certs: objects.TrustedCerts | None,
+           timeout: int) -> Download:
+    """Return the download of a user's image, verified by Nova.
+
+    :param trusted_certs: the certificates that may have signed the image
+    :param timeout: seconds without a byte before it is given up
+    """
+    return Download(
+        image_id, lambda target: image_api.download(
+            context, image_id, data=target, trusted_certs=trusted_certs),
+        timeout)
+
+
+def promised(context: nova_context.RequestContext, image_id: str,
+             sha256: str, timeout: int) -> Download:
+    """Return the download of what another compute host has sent.
+
+    That host has told what it is, so that nobody else needs to be believed,
+    neither Glance nor who owns the image there. Nobody has signed it, so
+    Nova's own check, where it is configured, would fail.
+
+    :param sha256: its digest, in hexadecimal digits
+    :param timeout: seconds without a byte before it is given up
+    """
+    def fill(target: Download) -> None:
+        digest = hashlib.sha256()
+        for piece in glance.GlanceClientWrapper().call(
+                context, 2, 'data', args=(image_id,)) or ():
+            digest.update(piece)
+            target.write(piece)
+        if digest.hexdigest() != sha256:
+            raise limits.Unacceptable(
+                'its content is not what the other compute host sent')
+    return Download(image_id, fill, timeout)

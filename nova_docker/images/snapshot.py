@@ -84,10 +84,13 @@ class Snapshot:
 
     def upload(self, context: nova_context.RequestContext,
                instance: objects.Instance, image_id: str,
-               committed: Callable[[], None] = lambda: None) -> None:
+               committed: Callable[[], None] = lambda: None,
+               hashed: bool = False) -> str:
         """Fill a Glance image with an instance, whatever Nova's task is.
 
         :param committed: called when the workload is free again
+        :param hashed: whether who receives it is to know what was sent
+        :returns: its SHA-256 in hexadecimal digits, if it was to be hashed
         """
         reference = names.snapshot_reference(image_id)
         with contextlib.ExitStack() as undo:
@@ -99,9 +102,9 @@ class Snapshot:
                 'Image': reference, 'Cmd': ['none'],
                 'HostConfig': {'NetworkMode': 'none'}})
             undo.callback(self._discard, self._engine.remove, still)
-            _fill(
+            return _fill(
                 upload.Upload(self._image_api, context, image_id,
-                              _metadata(instance)),
+                              _metadata(instance), hashed),
                 functools.partial(flattened.archive, self._engine, still,
                                   self._engine.image(reference)), size)
 
@@ -143,16 +146,16 @@ class Snapshot:
 
 def _fill(image: upload.Upload,
           archive: Callable[[int | None], Generator[bytes, None, None]],
-          size: int | None) -> None:
+          size: int | None) -> str:
     """Upload an archive of an expected size, else of any."""
     try:
-        image.send(archive(size))
+        return image.send(archive(size))
     except flattened.Misjudged:
         if size is None:
             raise
         LOG.info('The snapshot is uploaded again, since its size is not what '
                  'was expected.')
-        image.send(archive(None))
+        return image.send(archive(None))
 
 
 def _metadata(instance: objects.Instance) -> dict[str, Any]:

@@ -103,18 +103,21 @@ class Store:
         self._touching = threading.Lock()
 
     def ensure(self, context: nova_context.RequestContext,
-               instance: objects.Instance,
-               image_meta: objects.ImageMeta) -> str:
+               instance: objects.Instance, image_meta: objects.ImageMeta,
+               sha256: str | None = None) -> str:
         """Return the engine's name of an image, fetching it if need be.
 
         :param instance: says which certificates it trusts
+        :param sha256: the digest by which an image is verified that another
+            compute host has made, and nobody has signed
         :raises nova.exception.ImageUnacceptable: for what is no container
             image, or none that this host may run, or not what was signed
         :raises nova.exception.CertificateValidationFailed: when none of the
             certificates leads to the one that signed it
         """
-        reference = names.image_reference(image_meta.id, _demands(instance))
-        self._obtain(context, image_meta, instance, reference)
+        reference = names.image_reference(
+            image_meta.id, [sha256] if sha256 else _demands(instance))
+        self._obtain(context, image_meta, instance, reference, sha256)
         return reference
 
     def cache(self, context: nova_context.RequestContext,
@@ -129,7 +132,8 @@ class Store:
 
     def _obtain(self, context: nova_context.RequestContext,
                 image_meta: objects.ImageMeta,
-                instance: objects.Instance | None, reference: str) -> bool:
+                instance: objects.Instance | None, reference: str,
+                sha256: str | None = None) -> bool:
         """Fetch an image unless it is there; tell which.
 
         Calls for the same image that come while it is fetched share the
@@ -144,7 +148,7 @@ class Store:
         try:
             absent = not self.touch(reference)
             if absent:
-                self._fetch(context, instance, image_meta, reference)
+                self._fetch(context, instance, image_meta, reference, sha256)
                 # Loading alone leaves it without a time.
                 self.touch(reference)
             outcome.set_result(absent)
@@ -199,15 +203,20 @@ class Store:
 
     def _fetch(self, context: nova_context.RequestContext,
                instance: objects.Instance | None,
-               image_meta: objects.ImageMeta, reference: str) -> None:
+               image_meta: objects.ImageMeta, reference: str,
+               sha256: str | None) -> None:
         LOG.info('Fetching image %s', image_meta.id, instance=instance)
+        timeout = CONF.docker.stream_timeout
+        start = (functools.partial(download.promised, context, image_meta.id,
+                                   sha256, timeout) if sha256 else
+                 functools.partial(download.signed, self._image_api, context,
+                                   image_meta.id,
+                                   instance and instance.trusted_certs,
+                                   timeout))
         try:
             bring = (self._load if _checked_format(image_meta) == 'docker'
                      else self._import)
-            bring(functools.partial(
-                download.Download, self._image_api, context, image_meta.id,
-                instance and instance.trusted_certs,
-                CONF.docker.stream_timeout), reference)
+            bring(start, reference)
         except limits.Unacceptable as error:
             raise exception.ImageUnacceptable(
                 image_id=image_meta.id, reason=error.reason) from error

@@ -10,13 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Sends the archive of a snapshot to Glance."""
+"""Sends an archive to Glance."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from collections.abc import Iterator
 import contextlib
+import hashlib
 import time
 from typing import Any
 from typing import Final
@@ -39,10 +40,15 @@ _LOOK: Final = 0.1
 
 
 class _File:
-    """An archive as the file that Glance's client reads from."""
+    """An archive as the file that Glance's client reads from.
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    :param digest: of what is handed out, if anybody wants it
+    """
+
+    def __init__(self, pieces: Iterator[bytes],
+                 digest: hashlib._Hash | None) -> None:
         self._pieces = pieces
+        self._digest = digest
         self._rest = memoryview(b'')
         #: Bytes handed out so far.
         self.size = 0
@@ -57,6 +63,8 @@ class _File:
         size = min(size, _CHUNK)
         chunk, self._rest = bytes(self._rest[:size]), self._rest[size:]
         self.size += len(chunk)
+        if self._digest:
+            self._digest.update(chunk)
         return chunk
 
 
@@ -65,31 +73,36 @@ class Upload:
 
     :param image_api: where it is
     :param metadata: what is said of it
+    :param hashed: whether who receives it is to know what was sent
     """
 
     def __init__(self, image_api: glance.API,
                  context: nova_context.RequestContext, image_id: str,
-                 metadata: dict[str, Any]) -> None:
+                 metadata: dict[str, Any], hashed: bool = False) -> None:
         self._image_api = image_api
         self._context = context
         self._image_id = image_id
         self._metadata = metadata
+        self._hashed = hashed
 
-    def send(self, archive: Generator[bytes, None, None]) -> None:
+    def send(self, archive: Generator[bytes, None, None]) -> str:
         """Upload it.
 
+        :returns: its SHA-256 in hexadecimal digits, if it was to be hashed
         :raises Misjudged: the archive broke off, and Glance takes another
         """
+        digest = hashlib.sha256() if self._hashed else None
         try:
             # The engine reads the files while Glance hashes what came before.
             with contextlib.closing(
                     readahead.ahead(self._begun(archive))) as pieces:
-                self._fill(_File(pieces))
+                self._fill(_File(pieces, digest))
         except flattened.Misjudged:
             if not self._becomes('queued', _END):
                 raise self._refused('an upload that ended in the middle is '
                                     'not over for Glance') from None
             raise
+        return digest.hexdigest() if digest else ''
 
     def _fill(self, file: _File) -> None:
         image = self._image_api.update(self._context, self._image_id,
@@ -97,7 +110,7 @@ class Upload:
         if image['size'] != file.size:
             # Nova tries a failed upload again, and could only send the rest.
             raise self._refused(f"Glance has {image['size']} of the "
-                                f"snapshot's {file.size} bytes")
+                                f"archive's {file.size} bytes")
 
     def _begun(self, archive: Generator[bytes, None, None]
                ) -> Generator[bytes, None, None]:

@@ -34,6 +34,7 @@ from nova_docker.instances import workload
 from nova_docker import names
 from nova_docker.network import connection
 from nova_docker import spec
+from nova_docker.volumes import ephemeral
 from nova_docker.volumes import whole
 
 LOG = logging.getLogger(__name__)
@@ -52,67 +53,73 @@ class Resize:
     :param stops: stops and starts them
     :param attached: disconnects their volumes
     :param remove: removes what has left for another host
-    :param moves: brings a root disk to another host
+    :param moves: brings disks to another host
+    :param local: has the ephemeral disks
     """
 
     def __init__(self, engine: client.Engine, workloads: workload.Workload,
                  stops: power.Power, attached: whole.Volumes,
-                 remove: destroy.Destroy, moves: migration.Migration) -> None:
+                 remove: destroy.Destroy, moves: migration.Migration,
+                 local: ephemeral.Ephemeral) -> None:
         self._engine = engine
         self._workloads = workloads
         self._power = stops
         self._volumes = attached
         self._remove = remove
         self._moves = moves
+        self._local = local
 
     def begin(self, context: Any, instance: objects.Instance, dest: str,
-              flavor: objects.Flavor, network_info: model.NetworkInfo,
+              flavor: objects.Flavor, details: configdrive.Details,
               timeout: int) -> str:
-        """Apply a flavor here, or send the root disk away.
+        """Apply a flavor here, or send the disks away.
 
         :param dest: address of the host to be
+        :param details: its ports and volumes
         :param timeout: seconds to stop in
         :returns: what :meth:`finish` needs to know
         :raises InstanceFaultRollback: it can't be done, and nothing changed
         """
-        here = dest == str(CONF.my_ip)
         try:
-            if here:
+            was_running = self._power.is_running(instance)
+            self._refuse_smaller_disks(instance, flavor)
+            if dest == str(CONF.my_ip):
                 self._change(instance, flavor, timeout)
                 told = self._moves.NOWHERE
-            elif self._volumes.is_bound(instance):
-                raise exception.ResizeError(
-                    reason='its ephemeral disk can not leave this host.')
-            elif instance.trusted_certs:
-                # The image through which it would go is signed by nobody.
-                raise exception.ResizeError(
-                    reason='it trusts certificates, and what another host '
-                    'would get bears no signature.')
             else:
-                told = self._moves.send(context, instance, network_info,
-                                        timeout)
-            if self._volumes.has_any(instance):
+                told = self._moves.send(context, instance,
+                                        details.network_info, timeout)
+        except (errors.EngineError, exception.NovaException) as error:
+            raise _rollback(error) from error
+        if self._volumes.has_any(instance):
+            try:
                 # Cinder is about to disconnect them, on the same host too.
                 self._power.off(instance, timeout)
                 self._volumes.discard(instance)
-            return told
-        except (errors.EngineError, exception.NovaException) as error:
-            reason = getattr(error, 'message', None) or str(error)
-            raise exception.InstanceFaultRollback(
-                exception.ResizeError(reason=reason)) from error
+            except Exception as error:
+                LOG.warning('Its volumes can not be disconnected. It stays '
+                            'what and where it was.', instance=instance)
+                self._moves.forget(context, instance, told)
+                self._volumes.ensure(context, instance, details.block_devices)
+                self.revert(instance, details.network_info, was_running)
+                raise _rollback(error) from error
+        return told
 
     def finish(self, context: Any, instance: objects.Instance,
-               disk_info: str, network_info: model.NetworkInfo,
+               disk_info: str, details: configdrive.Details,
                power_on: bool) -> None:
         """Let the server go on with its new flavor, here or from afar.
 
         :param disk_info: what :meth:`begin` returned
+        :param details: its ports and volumes
         """
         if self._moves.is_away(disk_info):
-            self._moves.receive(context, instance, disk_info, network_info,
+            self._moves.receive(context, instance, disk_info, details,
                                 power_on)
-        elif power_on:
-            self._power.restore(instance, network_info)
+            return
+        self._volumes.ensure(context, instance, details.block_devices)
+        if power_on:
+            self._power.restore(instance, details.network_info)
 
     def confirm(self, instance: objects.Instance,
                 migration: objects.Migration,
@@ -144,6 +151,18 @@ class Resize:
             else:
                 self._refuse_too_small(instance, flavor)
                 self._workloads.limit(instance, flavor)
+
+    def _refuse_smaller_disks(self, instance: objects.Instance,
+                              flavor: objects.Flavor) -> None:
+        """See that the ephemeral disks are no larger than a flavor has them.
+
+        As with other drivers they keep their sizes.
+        """
+        size = self._local.size(instance)
+        if size > flavor.ephemeral_gb * units.Gi:
+            raise exception.ResizeError(
+                reason=f'its ephemeral disks have {size // units.Gi} GiB, and '
+                       f'flavor {flavor.name} has {flavor.ephemeral_gb} GiB.')
 
     def _refuse_too_small(self, instance: objects.Instance,
                           flavor: objects.Flavor) -> None:
@@ -186,3 +205,10 @@ class Resize:
                     self._power.on(instance,
                                    connection.known_ports(instance))
             raise
+
+
+def _rollback(error: Exception) -> exception.InstanceFaultRollback:
+    reason = (error.message if isinstance(error, errors.EngineError)
+              else str(error))
+    return exception.InstanceFaultRollback(
+        exception.ResizeError(reason=reason))

@@ -76,10 +76,12 @@ class Spawn:
 
     def __call__(self, context: Any, instance: objects.Instance,
                  image_meta: objects.ImageMeta,
-                 details: configdrive.Details, power_on: bool) -> None:
+                 details: configdrive.Details, power_on: bool,
+                 sha256: str | None = None) -> None:
         """Build an instance; leave nothing behind if that fails.
 
         :param details: its ports, and what the user gives with it
+        :param sha256: of an image that another compute host has made
         :raises BuildAbortException: with one sentence for the user, where
             the image, the command or the engine was at fault
         """
@@ -90,7 +92,8 @@ class Spawn:
                          or self._roots.has_any(instance))
             with futures.ThreadPoolExecutor(2, 'spawn') as threads:
                 image = threads.submit(
-                    self._image, context, instance, image_meta, on_volume)
+                    self._image, context, instance, image_meta, on_volume,
+                    sha256)
                 with self._wired(instance, network_info, power_on):
                     self._network.plug(instance, network_info)
                     self._network.enclose(instance, network_info)
@@ -111,14 +114,15 @@ class Spawn:
                 self._network.silence(network_info)
 
     def _image(self, context: Any, instance: objects.Instance,
-               image_meta: objects.ImageMeta, on_volume: bool) -> str:
+               image_meta: objects.ImageMeta, on_volume: bool,
+               sha256: str | None) -> str:
         """Return the engine image to start from.
 
         Which one a volume is to get, it says itself when it is there.
         """
         if on_volume:
             return names.GATE_IMAGE
-        return self._images.ensure(context, instance, image_meta)
+        return self._images.ensure(context, instance, image_meta, sha256)
 
     @contextlib.contextmanager
     def _undone_on_failure(self, instance: objects.Instance,

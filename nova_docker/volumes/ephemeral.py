@@ -14,13 +14,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import os
 import pathlib
 import shutil
 from typing import Any
+from typing import Final
 import uuid
 
 from oslo_concurrency import processutils
@@ -34,6 +38,10 @@ from nova_docker.privsep import blocks
 from nova_docker.privsep import filesystems
 from nova_docker.volumes import content
 from nova_docker.volumes import propagate
+from nova_docker.volumes import sparse
+
+#: Where disks that come from another host are until all of them are there.
+_ARRIVING: Final = 'arriving'
 
 
 class Ephemeral:
@@ -64,9 +72,58 @@ class Ephemeral:
         for file in self._files(instance):
             self._mount(instance, file)
 
-    def has_any(self, instance: objects.Instance) -> bool:
-        """Whether an instance has an ephemeral disk on this host."""
-        return bool(self._files(instance))
+    def names(self, instance: objects.Instance) -> list[str]:
+        """Return the names of an instance's disks on this host."""
+        return [file.name for file in self._files(instance)]
+
+    def size(self, instance: objects.Instance) -> int:
+        """Return the bytes that an instance's disks may hold together."""
+        return sum(file.stat().st_size for file in self._files(instance))
+
+    def packed(self, instance: objects.Instance
+               ) -> Generator[bytes, None, None]:
+        """Yield an archive of all disks, whose server does not run.
+
+        They are not mounted any more then; :meth:`ensure` brings them back.
+
+        :raises InternalError: one could not be read
+        """
+        try:
+            for file in self._files(instance):
+                self._points.unmount(instance.uuid, propagate.Kind.VOLUMES,
+                                     file.name)
+                with file.open('rb') as source:
+                    os.fsync(source)
+            yield from sparse.packed(self._directory(instance),
+                                     self.names(instance))
+        except (OSError, sparse.Failed) as error:
+            raise exception.InternalError(
+                f'The ephemeral disks can not be read: {error}') from error
+
+    def unpack(self, instance: objects.Instance, names: Sequence[str],
+               pieces: Iterable[bytes]) -> None:
+        """Have the disks that another host has packed; all of them or none.
+
+        :param names: what they are called there
+        :param pieces: the archive, which may raise at its end
+        :raises InternalError: one could not be written
+        """
+        draft = self._directory(instance) / _ARRIVING
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(draft)
+        draft.mkdir(mode=0o700, parents=True)
+        try:
+            sparse.unpack(draft, names, pieces)
+            for name in names:
+                (draft / name).rename(self._directory(instance) / name)
+            draft.rmdir()
+        except Exception as error:
+            self.discard(instance)
+            if isinstance(error, sparse.Failed):
+                raise exception.InternalError(
+                    'The ephemeral disks can not be written: '
+                    f'{error}') from error
+            raise
 
     def discard(self, instance: objects.Instance) -> None:
         """Remove an instance's disks; its workload is gone.
@@ -84,7 +141,7 @@ class Ephemeral:
         return self._root / str(instance.uuid)
 
     def _files(self, instance: objects.Instance) -> list[pathlib.Path]:
-        return sorted(self._directory(instance).glob('ephemeral?'))
+        return sorted(self._directory(instance).glob('ephemeral*'))
 
     def _make(self, file: pathlib.Path, size: int) -> None:
         """Make a file with a file system; it has its name when it has both."""

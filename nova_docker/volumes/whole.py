@@ -142,10 +142,6 @@ class Volumes:
         errors.take_all(lambda: self.discard(instance),
                         lambda: self._local.discard(instance))
 
-    def is_bound(self, instance: objects.Instance) -> bool:
-        """Whether an instance has disks that can't leave this host."""
-        return self._local.has_any(instance)
-
     def has_any(self, instance: objects.Instance) -> bool:
         """Whether an instance has a volume on this host."""
         return bool(self._records.of_instance(instance.uuid))

@@ -28,6 +28,8 @@ from cryptography import x509
 from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import workbench
 
+#: The first version of the API in which a user names certificates.
+TRUST = '2.63'
 _DAY = datetime.timedelta(days=1)
 
 

@@ -25,9 +25,6 @@ from nova_docker.tests.cloud import servers
 from nova_docker.tests.cloud import services
 from nova_docker.tests.extras import signing
 
-#: The first version of the API in which a user names certificates.
-TRUST = '2.63'
-
 
 class _SigningTestCase(base.CloudTestCase):
     """A root, somebody it vouches for, and what that one signed."""
@@ -62,7 +59,8 @@ class _SigningTestCase(base.CloudTestCase):
              **more: Any) -> servers.Server:
         if trusted:
             more['trusted_image_certificates'] = [each.id for each in trusted]
-        return self.make.server(image=image_id, microversion=TRUST, **more)
+        return self.make.server(image=image_id, microversion=signing.TRUST,
+                                **more)
 
     def refused(self, image_id: str, *trusted: signing.Authority) -> str:
         """Return why a server of an image does not boot."""
@@ -79,7 +77,7 @@ class TrustTestCase(_SigningTestCase):
 
     def test_a_signed_image_boots(self) -> None:
         self.assertEqual('as signed', self.make.prints(
-            'cat /etc/marker', image=self.signed(), microversion=TRUST,
+            'cat /etc/marker', image=self.signed(), microversion=signing.TRUST,
             trusted_image_certificates=[self.root.id]))
 
     def test_a_chain_of_certificates(self) -> None:

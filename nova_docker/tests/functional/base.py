@@ -167,10 +167,11 @@ class EngineTestCase(base.TestCase):
             acts, self.points, self.records,
             lambda instance: self.volume_tags, flags.ask)
         self.moves = move.Move(acts, self.points, self.records)
+        self.local = ephemeral.Ephemeral(
+            self.points, f'{CONF.state_path}/ephemeral')
         self.attached = whole.Volumes(
             self.attachments, self.moves, self.records, self.points,
-            ephemeral.Ephemeral(
-                self.points, f'{CONF.state_path}/ephemeral'))
+            self.local)
         self.image_api: mock.Mock = mock.create_autospec(
             glance.API, instance=True)
         self.roots = content.Roots(

@@ -20,6 +20,8 @@ from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import guests
 from nova_docker.tests.cloud import servers
+from nova_docker.tests.cloud import services
+from nova_docker.tests.extras import signing
 from nova_docker.tests.hosts import places
 
 _INTERFACE = ('ip -o -4 address show dev eth0 | cut -d " " -f 2-; '
@@ -32,7 +34,7 @@ class MigrationTestCase(base.CloudTestCase):
     alone = True
 
     def boot(self, **more: Any) -> servers.Server:
-        server = self.make.server('ssh', **more)
+        server = self.make.server(**{'image': 'ssh', **more})
         for place in (places.FIRST, places.SECOND):
             # After the server is deleted.
             self.addCleanup(places.wait_until_clear, place, server.id)
@@ -167,6 +169,30 @@ class ShapeTestCase(MigrationTestCase):
         self.make.delete(server)
         volume.wait_for('available')
 
+    def test_ephemeral_disk(self) -> None:
+        """It goes along, and the source keeps what it had."""
+        server = self.boot(flavor=self.make.flavor({}, ephemeral=1))
+        guest = self.make.login(server)
+        file = '/volumes/ephemeral0/note'
+        guest.run(f'echo precious > {file}; truncate -s 300M {file}.sparse')
+        origin = places.of(server)
+        there = places.migrate(server)
+        self.assert_no_image_is_left(server)
+        self.assertEqual('precious', guest.again().run(f'cat {file}'))
+        guest.run(f'echo lost > {file}')
+        server.revert()
+        places.wait_until_clear(there, server.id)
+        self.assertEqual('precious', guest.again().run(f'cat {file}'))
+        places.migrate(server)
+        server.confirm()
+        places.wait_until_clear(origin, server.id)
+        server.reboot('HARD')
+        self.assertEqual('precious', guest.again().run(f'cat {file}'))
+        self.assertEqual('314572800', guest.run(
+            f'stat -c %s {file}.sparse'))
+        self.assertIn(' 97', guest.run(
+            'df -m /volumes/ephemeral0 | tail -n 1'))
+
     def test_unshelved_to_a_host(self) -> None:
         server = self.boot()
         guest = self.make.login(server)
@@ -193,3 +219,35 @@ class ShapeTestCase(MigrationTestCase):
         zone = self.make.zone(places.SECOND.name)
         self.assertEqual(places.SECOND, places.of(
             self.boot(availability_zone=zone)))
+
+
+class TrustTestCase(MigrationTestCase):
+    """Where only signed images boot, and nobody signs what migrates."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        files = 'nova/nova.conf', 'nova/compute.conf'
+        cls.addClassCleanup(services.set_options, {}, *files)
+        services.set_options(
+            {'glance': {'verify_glance_signatures': 'true'}}, *files)
+
+    def test_trusted_certificates(self) -> None:
+        image = clouds.connection('demo').image
+        content = image.download_image(clouds.image_id('ssh')).content
+        root = signing.Authority(self.addCleanup)
+        signer = signing.Authority(self.addCleanup, root, may_sign=False)
+        image_id = self.make.image(content, **signer.signature(content))
+        server = self.boot(image=image_id, microversion=signing.TRUST,
+                           trusted_image_certificates=[root.id])
+        guest = self.make.login(server)
+        guest.run('echo precious > /root/note')
+        places.migrate(server)
+        server.confirm()
+        self.assertEqual('precious', guest.again().run('cat /root/note'))
+        self.assert_no_image_is_left(server)
+        # The certificates go along: the next image is verified as the first.
+        places.act(server, 'rebuild', signing.TRUST,
+                   imageRef=clouds.image_id('ssh'))
+        server.wait_for('ERROR')
+        self.assertIn('Required image properties', server.fault())

@@ -327,7 +327,7 @@ class PullTest(ImageCommandTestCase):
             path.write_bytes(damaged)
             self.command('pull', image_id, '--as', pulled, expected=1)
             self.assertEqual(mine, self.engine.image(pulled)['Id'])
-            self.assertEqual(before, self.holdings())
+            self.assert_holds(before)
 
     def test_another_image_of_the_same_size(self) -> None:
         """Every layer is right, and the image is not what Glance says."""

@@ -42,6 +42,11 @@ class ImageTestCase(base.EngineTestCase):
         found = [*layers.glob('*'), *(root / 'tmp').glob('*')]
         return info['Images'], sorted(map(str, found))
 
+    def assert_holds(self, before: tuple[int, list[str]]) -> None:
+        """The engine has what it had; it tidies up after its answer."""
+        tests_base.wait_until(lambda: self.holdings() == before,
+                              f'the engine has again {before}')
+
     def saved(self, *entries: base.Entry) -> bytes:
         """Return the archive of an image that the engine has no more."""
         reference = self.make_image(MARKER, *entries)

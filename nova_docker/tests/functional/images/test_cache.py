@@ -78,7 +78,7 @@ class CacheTestCase(base.ImageTestCase):
         image_id = self.fetch()
         self.cache.manage([])
         self.assertFalse(self.present(image_id))
-        self.assertEqual(before, self.holdings())
+        self.assert_holds(before)
 
     def test_other_images_are_not_looked_at(self) -> None:
         reference = self.make_image(base.MARKER)

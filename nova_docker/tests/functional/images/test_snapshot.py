@@ -33,7 +33,6 @@ from nova_docker.instances import query
 from nova_docker import names
 from nova_docker import privsep
 from nova_docker.privsep import trees
-from nova_docker.tests import base as tests_base
 from nova_docker.tests.functional import base as functional
 from nova_docker.tests.functional.images import base
 from nova_docker.tests.functional import privileged
@@ -85,7 +84,7 @@ class SnapshotTest(base.ImageTestCase):
         """Return what Glance gets; the engine has it no more."""
         before = self.holdings()
         self.upload(server)
-        self.assertEqual(before, self.holdings())
+        self.assert_holds(before)
         return bytes(self.uploaded)
 
     def upload(self, server: objects.Instance) -> None:
@@ -210,8 +209,7 @@ class SnapshotTest(base.ImageTestCase):
         self.upload(server)
         self.assertEqual(2, self.image_api.update.call_count)
         # The engine may still be at work on what nobody reads any more.
-        tests_base.wait_until(lambda: self.holdings() == before,
-                              'the engine has what it had before')
+        self.assert_holds(before)
         self.assert_boots(bytes(self.uploaded))
 
     def test_what_was_deleted_is_gone(self) -> None:
@@ -242,7 +240,7 @@ class SnapshotTest(base.ImageTestCase):
         self.engine.create(f'nova-snapshot-{uuid.uuid4()}',
                            {'Image': reference, 'Cmd': ['none']})
         snapshot.Snapshot(self.engine, self.image_api).discard_leftovers()
-        self.assertEqual(before, self.holdings())
+        self.assert_holds(before)
 
     def test_of_a_snapshot(self) -> None:
         first = self.snapshot(self.start())
@@ -276,8 +274,7 @@ class SnapshotTest(base.ImageTestCase):
         before = self.holdings()
         self.assertRaises(error, self.snapshot, server)
         # The engine may still be at work on what nobody reads any more.
-        tests_base.wait_until(lambda: self.holdings() == before,
-                              'the engine has what it had before')
+        self.assert_holds(before)
         self.assertEqual('running', self.state(server)['Status'])
 
     def test_a_failure_before_the_upload(self) -> None:

@@ -131,8 +131,7 @@ class HarmlessTest(base.ImageTestCase):
         before = self.holdings()
         error = self.assertRaises(exception.ImageUnacceptable, self.ensure,
                                   content, container_format)
-        tests_base.wait_until(lambda: self.holdings() == before,
-                              'the engine has what it had before')
+        self.assert_holds(before)
         return str(error)
 
     def test_a_truncated_archive_leaves_nothing(self) -> None:

@@ -14,11 +14,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+import hashlib
+import pathlib
 from typing import Any
 from unittest import mock
 
+import fixtures
 from nova.image import glance
 from nova.network import model
+from os_brick import exception as brick_exception
 from oslo_utils import units
 
 from nova import context
@@ -27,15 +32,19 @@ from nova import objects
 from nova_docker.conf import CONF
 from nova_docker import errors
 from nova_docker.images import snapshot
+from nova_docker.instances import configdrive
 from nova_docker.instances import migration
 from nova_docker.instances import resize
 from nova_docker.instances import spawn
 from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
+from nova_docker.tests.functional.volumes import base as volumes
+from nova_docker.volumes import propagate
 
 ELSEWHERE = '192.0.2.7'
 COUNT = 'echo started >>/starts; echo ready; exec sleep 1000'
+EPHEMERAL = {'ephemerals': [{'device_name': '/dev/vdb', 'size': 1}]}
 MIGRATION = objects.Migration(source_compute='here', dest_compute='here')
 
 
@@ -51,7 +60,8 @@ class ResizeTestCase(base.EngineTestCase):
             self.make_destroy(),
             migration.Migration(
                 self.glance, snapshot.Snapshot(self.engine, self.glance),
-                self.power, self.build, self.roots, self.network))
+                self.power, self.build, self.roots, self.network, self.local),
+            self.local)
         self.context = context.get_admin_context()
 
     def started(self, flavor: objects.Flavor | None = None,
@@ -65,13 +75,14 @@ class ResizeTestCase(base.EngineTestCase):
               dest: str | None = None, *ports: model.VIF) -> str:
         return self.resize.begin(self.context, instance,
                                  dest or str(CONF.my_ip), flavor,
-                                 model.NetworkInfo(ports), 0)
+                                 configdrive.Details(
+                                     model.NetworkInfo(ports)), 0)
 
     def finish(self, instance: objects.Instance, flavor: objects.Flavor,
                disk_info: str = '{}', power_on: bool = True) -> None:
         instance.old_flavor, instance.flavor = instance.flavor, flavor
         self.resize.finish(self.context, instance, disk_info,
-                           model.NetworkInfo(), power_on)
+                           configdrive.Details(model.NetworkInfo()), power_on)
 
     def revert(self, instance: objects.Instance) -> None:
         instance.flavor = instance.old_flavor
@@ -151,14 +162,17 @@ class LimitsTestCase(ResizeTestCase):
         self.assertEqual(64, self.limits(instance)[0])
         self.assertTrue(self.state(instance)['Running'])
 
-    def test_trust_is_not_sent_away(self) -> None:
-        """It would be refused where it arrives, when it is too late."""
+    def test_smaller_ephemeral_disks_are_refused(self) -> None:
         instance = self.started()
-        instance.trusted_certs = objects.TrustedCerts(ids=['c'])
-        error = self.assertRaises(
-            exception.InstanceFaultRollback, self.begin, instance,
-            tests.make_flavor(), '192.0.2.1')
-        self.assertIn('it trusts certificates', str(error))
+        self.addCleanup(self.local.discard, instance)
+        self.local.ensure(instance, EPHEMERAL)
+        for dest in (str(CONF.my_ip), ELSEWHERE):
+            error = self.assertRaises(
+                exception.InstanceFaultRollback, self.begin, instance,
+                tests.make_flavor(name='m1.less', memory_mb=96), dest)
+            self.assertIn('its ephemeral disks have 1 GiB, and flavor m1.less '
+                          'has 0 GiB', str(error))
+        self.assertEqual(64, self.limits(instance)[0])
         self.assertTrue(self.state(instance)['Running'])
 
     def test_a_bad_flavor_changes_nothing(self) -> None:
@@ -223,23 +237,59 @@ class ElsewhereTestCase(ResizeTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.archive = b''
+        #: What Glance has, by image.
+        self.stored: dict[str, bytes] = {}
+        self.glance.create.side_effect = [{'id': 'first'}, {'id': 'second'}]
         self.glance.update.side_effect = self.upload
-        self.instance = self.started()
+        self.instance = self.started(tests.make_flavor(ephemeral_gb=1))
+        self.addCleanup(self.local.discard, self.instance)
 
-    def upload(self, _context: Any, _image_id: str, _metadata: Any,
+    def upload(self, _context: Any, image_id: str, _metadata: Any,
                data: Any) -> dict[str, Any]:
-        while piece := data.read():
-            self.archive += piece
-        return {'size': len(self.archive)}
+        self.stored[image_id] = b''.join(iter(data.read, b''))
+        return {'size': len(self.stored[image_id])}
+
+    def call(self, _context: Any, _version: int, method: str,
+             args: Sequence[str]) -> list[bytes]:
+        """Download as Glance's client does."""
+        self.assertEqual('data', method)
+        return [self.stored[args[0]]]
+
+    def send(self) -> str:
+        return self.begin(self.instance, self.instance.flavor, ELSEWHERE)
+
+    def receive(self, disk_info: str) -> None:
+        self.glance.get.return_value = {
+            'id': 'first', 'name': 'disk', 'status': 'active',
+            'size': 1, 'properties': {}, 'disk_format': 'raw',
+            'container_format': 'docker', 'min_disk': 0, 'min_ram': 0}
+        client = self.useFixture(fixtures.MockPatchObject(
+            glance, 'GlanceClientWrapper', autospec=True)).mock
+        client.return_value.call.side_effect = self.call
+        self.finish(self.instance, self.instance.flavor, disk_info)
+
+    def write_to_ephemeral_disk(self) -> None:
+        self.local.ensure(self.instance, EPHEMERAL)
+        pathlib.Path(self.points.point(
+            self.instance.uuid, propagate.Kind.VOLUMES, 'ephemeral0'),
+            'file').write_text('precious')
+
+    def ephemeral_content(self) -> str:
+        self.local.ensure(self.instance)
+        return pathlib.Path(self.points.point(
+            self.instance.uuid, propagate.Kind.VOLUMES, 'ephemeral0'),
+            'file').read_text()
 
     def test_away_and_confirmed(self) -> None:
-        disk_info = self.begin(self.instance, self.instance.flavor, ELSEWHERE)
+        self.write_to_ephemeral_disk()
+        disk_info = self.send()
         self.assertFalse(self.state(self.instance)['Running'])
-        self.assertIn(b'started', self.archive)
+        self.assertIn(b'started', self.stored['first'])
+        self.assertIn(b'precious', self.stored['second'])
         self.resize.confirm(self.instance, objects.Migration(
             source_compute='here', dest_compute='there'), model.NetworkInfo())
         self.assertRaises(errors.EngineNotFound, self.state, self.instance)
+        self.assertEqual([], self.local.names(self.instance))
         self.assertTrue(migration.Migration.is_away(disk_info))
 
     def test_its_ports_leave_the_switch(self) -> None:
@@ -257,26 +307,101 @@ class ElsewhereTestCase(ResizeTestCase):
         self.assertTrue(self.state(self.instance)['Running'])
 
     def test_received(self) -> None:
-        self.glance.get.return_value = {
-            'id': 'temporary', 'name': 'disk', 'status': 'active',
-            'size': 1, 'properties': {}, 'disk_format': 'raw',
-            'container_format': 'docker', 'min_disk': 0, 'min_ram': 0}
-        self.resize.finish(self.context, self.instance,
-                           '{"image": "temporary"}', model.NetworkInfo(),
-                           True)
-        image_meta = self.build.call_args.args[2]
-        self.assertEqual('temporary', image_meta.id)
-        self.glance.delete.assert_called_once_with(self.context, 'temporary')
+        """Whatever certificates it trusts: nobody has signed what comes."""
+        self.instance.trusted_certs = objects.TrustedCerts(ids=['c'])
+        self.write_to_ephemeral_disk()
+        disk_info = self.send()
+        self.local.discard(self.instance)
+        self.receive(disk_info)
+        self.assertEqual('first', self.build.call_args.args[2].id)
+        self.assertEqual(
+            hashlib.sha256(self.stored['first']).hexdigest(),
+            self.build.call_args.args[5])
+        self.assertEqual('precious', self.ephemeral_content())
+        self.assertEqual(
+            [mock.call(self.context, 'first'),
+             mock.call(self.context, 'second')],
+            self.glance.delete.call_args_list)
+
+    def test_another_disk_is_received(self) -> None:
+        """Somebody has come between."""
+        self.write_to_ephemeral_disk()
+        disk_info = self.send()
+        self.local.discard(self.instance)
+        self.stored['second'] = self.stored['second'].replace(
+            b'precious', b'poisoned')
+        error = self.assertRaises(exception.ImageUnacceptable, self.receive,
+                                  disk_info)
+        self.assertIn('not what the other compute host sent', str(error))
+        self.build.assert_not_called()
+        self.assertEqual([], self.local.names(self.instance))
+        self.assertEqual(2, self.glance.delete.call_count)
 
     def test_away_and_reverted(self) -> None:
-        self.begin(self.instance, self.instance.flavor, ELSEWHERE)
+        self.write_to_ephemeral_disk()
+        self.send()
         self.resize.revert(self.instance, model.NetworkInfo(), True)
         self.assertTrue(self.state(self.instance)['Running'])
+        self.assertEqual('precious', self.ephemeral_content())
 
     def test_glance_fails(self) -> None:
-        self.glance.update.side_effect = exception.GlanceConnectionFailed(
-            server='glance', reason='gone')
+        """At the first disk, or at the second."""
+        self.write_to_ephemeral_disk()
+        gone = exception.GlanceConnectionFailed(server='glance',
+                                                reason='gone')
+
+        def fail_later(*given: Any, **named: Any) -> dict[str, Any]:
+            if given[1] == 'second':
+                raise gone
+            return self.upload(*given, **named)
+
+        for fault, made in ((gone, ['first']),
+                            (fail_later, ['first', 'second'])):
+            self.glance.create.side_effect = [{'id': 'first'},
+                                              {'id': 'second'}]
+            self.glance.delete.reset_mock()
+            self.glance.update.side_effect = fault
+            self.assertRaises(exception.InstanceFaultRollback, self.send)
+            self.assertTrue(self.state(self.instance)['Running'])
+            self.assertTrue(self.points.is_mounted(
+                self.instance.uuid, propagate.Kind.VOLUMES, 'ephemeral0'))
+            self.assertEqual('precious', self.ephemeral_content())
+            self.assertEqual(made, sorted(
+                call.args[1] for call in self.glance.delete.call_args_list))
+
+
+class VolumeTestCase(ResizeTestCase, volumes.VolumesTestCase):
+    """A server whose volume can not be disconnected, in the end."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.glance.update.side_effect = self.upload
+        self.server = self.start()
+        self.attach(self.server, self.make_volume())
+        self.useFixture(fixtures.MockPatchObject(
+            self.attached, 'discard', autospec=True,
+            side_effect=brick_exception.BrickException('the target is gone')))
+
+    def upload(self, _context: Any, _image_id: str, _metadata: Any,
+               data: Any) -> dict[str, Any]:
+        return {'size': sum(len(piece) for piece in iter(data.read, b''))}
+
+    def assert_as_before(self) -> None:
+        self.assertTrue(self.state(self.server)['Running'])
+        self.assertIn('vdb', self.inside(self.server, 'ls', '/volumes'))
+        self.assertEqual(64, self.limits(self.server)[0])
+        self.assertFalse(self.workloads.is_aside(self.server))
+
+    def test_here(self) -> None:
+        for flavor in (tests.make_flavor(memory_mb=96),
+                       NewContainerTestCase.LARGE):
+            error = self.assertRaises(exception.InstanceFaultRollback,
+                                      self.begin, self.server, flavor)
+            self.assertIn('the target is gone', str(error))
+            self.assert_as_before()
+
+    def test_elsewhere(self) -> None:
         self.assertRaises(exception.InstanceFaultRollback, self.begin,
-                          self.instance, self.instance.flavor, ELSEWHERE)
-        self.assertTrue(self.state(self.instance)['Running'])
+                          self.server, self.server.flavor, ELSEWHERE)
         self.glance.delete.assert_called_once_with(self.context, 'temporary')
+        self.assert_as_before()

@@ -14,16 +14,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import os
 import pathlib
 from typing import Any
 from typing import ClassVar
 
+import fixtures
+from nova import exception
 from nova.network import model
+from oslo_utils import units
 
 from nova_docker.conf import CONF
+from nova_docker.images import limits
+from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional.volumes import base
+from nova_docker.volumes import ephemeral
 
 
 class EphemeralTestCase(base.VolumesTestCase):
@@ -54,11 +61,10 @@ class EphemeralTestCase(base.VolumesTestCase):
         self.attached.discard(self.instance)
         self.assertEqual('kept\n', self.inside(
             self.instance, 'cat', '/volumes/ephemeral0/file'))
-        self.assertTrue(self.attached.is_bound(self.instance))
+        self.assertTrue(self.files.exists())
         undo = self.make_destroy()
         for _again in range(2):
             undo(self.instance, model.NetworkInfo())
-        self.assertFalse(self.attached.is_bound(self.instance))
         self.assertFalse(self.files.exists())
         tests.wait_until(
             lambda: str(self.files) not in base.run('losetup', '--list'),
@@ -92,3 +98,60 @@ class EphemeralTestCase(base.VolumesTestCase):
         (self.files / 'new-ephemeral0').write_bytes(b'half')
         self.ensure(self.devices)
         self.inside(self.instance, 'touch', '/volumes/ephemeral0/file')
+
+    def packed(self) -> list[bytes]:
+        """Write to both disks, stop the server, and pack them."""
+        self.ensure(self.devices)
+        self.inside(self.instance, 'sh', '-c',
+                    'echo one > /volumes/ephemeral0/file; '
+                    'echo two > /volumes/ephemeral1/file')
+        self.engine.stop(names.workload(self.instance.uuid), 0)
+        return list(self.local.packed(self.instance))
+
+    def test_to_another_host(self) -> None:
+        """Which gets what is in them, and their sizes, but no holes."""
+        archive = self.packed()
+        self.assertLess(sum(len(piece) for piece in archive), 256 * base.MIB)
+        there = ephemeral.Ephemeral(
+            self.points, self.useFixture(fixtures.TempDir()).path)
+        other = self.start()
+        self.addCleanup(there.discard, other)
+        disks = self.local.names(self.instance)
+        there.unpack(other, disks, archive)
+        self.assertEqual(disks, there.names(other))
+        self.assertEqual(3 * units.Gi, there.size(other))
+        there.ensure(other, self.devices)
+        self.assertEqual('one\ntwo\n', self.inside(
+            other, 'cat', '/volumes/ephemeral0/file',
+            '/volumes/ephemeral1/file'))
+
+    def test_they_stay_where_they_are_packed(self) -> None:
+        self.packed()
+        self.ensure()
+        self.engine.start(names.workload(self.instance.uuid))
+        self.assertEqual('two\n', self.inside(
+            self.instance, 'cat', '/volumes/ephemeral1/file'))
+
+    def test_one_that_is_not_there(self) -> None:
+        """Not all are in the archive, or not all of the archive is there."""
+        archive = self.packed()
+        for disks, pieces in ((['ephemeral0', 'ephemeral7'], archive),
+                              (['ephemeral0'], [archive[0][:5000]]),
+                              (['ephemeral0'], [])):
+            other = self.make_instance()
+            error = self.assertRaises(
+                exception.InternalError, self.local.unpack, other, disks,
+                pieces)
+            self.assertIn('can not be written', str(error))
+            self.assertFalse((self.files.parent / other.uuid).exists())
+
+    def test_what_comes_is_something_else(self) -> None:
+        """Which is found out when all of it is there."""
+        def pieces(archive: list[bytes]) -> Iterator[bytes]:
+            yield from archive
+            raise limits.Unacceptable('its digest is wrong')
+
+        other = self.make_instance()
+        self.assertRaises(limits.Unacceptable, self.local.unpack, other,
+                          ['ephemeral0'], pieces(self.packed()))
+        self.assertFalse((self.files.parent / other.uuid).exists())

@@ -13,10 +13,14 @@
 """Tests of nova_docker.images.download."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence
+import hashlib
 import threading
 
 from cryptography import exceptions as cryptography_exceptions
+import fixtures
 from nova import context
+from nova.image import glance as nova_glance
 
 from nova_docker.images import download
 from nova_docker.images import limits
@@ -28,8 +32,8 @@ class DownloadTest(base.TestCase):
 
     def start(self, source: glance.Glance, timeout: int = base.PATIENCE
               ) -> download.Download:
-        return download.Download(source.api, context.get_admin_context(),
-                                 'image', None, timeout)
+        return download.signed(source.api, context.get_admin_context(),
+                               'image', None, timeout)
 
     def test_hands_everything_on(self) -> None:
         pieces = [bytes([number]) * 1000 for number in range(100)]
@@ -38,8 +42,8 @@ class DownloadTest(base.TestCase):
 
     def test_asks_nova_to_verify(self) -> None:
         source = glance.Glance(list)
-        with download.Download(source.api, context.get_admin_context(),
-                               'image', 'certs', base.PATIENCE) as stream:
+        with download.signed(source.api, context.get_admin_context(),
+                             'image', 'certs', base.PATIENCE) as stream:
             self.assertEqual([], list(stream))
         self.assertEqual(['certs'], source.downloads)
 
@@ -83,3 +87,29 @@ class DownloadTest(base.TestCase):
             error = self.assertRaises(limits.Unacceptable, list, stream)
         given_up.set()
         self.assertIn('sent nothing for 1 s', error.reason)
+
+
+class PromisedTest(base.TestCase):
+    PIECES = (b'what', b'was', b'sent')
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.client = self.useFixture(fixtures.MockPatchObject(
+            nova_glance, 'GlanceClientWrapper', autospec=True)).mock
+
+    def receive(self, sent: Sequence[bytes] | None) -> list[bytes]:
+        """Read what Glance has, of which another host has told PIECES."""
+        self.client.return_value.call.return_value = sent
+        digest = hashlib.sha256(b''.join(self.PIECES)).hexdigest()
+        with download.promised(context.get_admin_context(), 'image', digest,
+                               base.PATIENCE) as stream:
+            return list(stream)
+
+    def test_it_is_what_was_sent(self) -> None:
+        self.assertEqual(list(self.PIECES), self.receive(self.PIECES))
+
+    def test_it_is_something_else(self) -> None:
+        for sent in ((b'what', b'was', b'lost'), self.PIECES[:2], (), None):
+            error = self.assertRaises(limits.Unacceptable, self.receive, sent)
+            self.assertIn('not what the other compute host sent',
+                          error.reason)

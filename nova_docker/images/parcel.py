@@ -1,0 +1,81 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What one compute host sends another through Glance.
+
+No host needs to trust another, nor Glance: the digest goes with Nova's own
+messages, and what was sent is a private image of the caller's meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+from typing import Any
+
+from nova.image import glance
+from oslo_log import log as logging
+
+from nova import exception
+from nova import objects
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parcel:
+    """Something that waits in Glance.
+
+    :param image: the id of the image
+    :param sha256: its digest, in hexadecimal digits
+    """
+
+    image: str
+    sha256: str
+
+
+class Post:
+    """Sends parcels, and removes them.
+
+    :param image_api: Glance
+    """
+
+    def __init__(self, image_api: glance.API) -> None:
+        self._image_api = image_api
+
+    def send(self, context: Any, instance: objects.Instance, what: str,
+             fill: Callable[[str], str]) -> Parcel:
+        """Make an image for what an instance has; none if that fails.
+
+        :param what: for the image's name
+        :param fill: uploads it to the image of an id; returns its digest
+        """
+        image_id = str(self._image_api.create(context, {
+            'name': f'nova-docker migration of {instance.uuid}: {what}',
+            'visibility': 'private',
+        })['id'])
+        try:
+            return Parcel(image_id, fill(image_id))
+        except Exception:
+            self.discard(context, instance, image_id)
+            raise
+
+    def discard(self, context: Any, instance: objects.Instance,
+                image_id: str) -> None:
+        """Remove an image; whoever waits for more does not wait for that."""
+        try:
+            with contextlib.suppress(exception.ImageNotFound):
+                self._image_api.delete(context, image_id)
+        except Exception as error:
+            LOG.warning('The image %s of a migration stays in Glance: %s',
+                        image_id, error, instance=instance)
