@@ -78,6 +78,12 @@ class ConfigDriveTestCase(base.CloudTestCase):
         [port] = self.server.ports()
         self.assertEqual([port.mac_address], [
             link['ethernet_mac_address'] for link in found['links']])
+        # Where the subnet has DHCP, Nova tells the address elsewhere alone.
+        self.assertEqual(['ipv4_dhcp'],
+                         [each['type'] for each in found['networks']])
+        found = json.loads(self.guest.run(
+            'cat /config-drive/ec2/latest/meta-data.json'))
+        self.assertEqual(self.server.addresses()[0], found['local-ipv4'])
 
     def test_user_data(self) -> None:
         self.assertEqual(_USER_DATA.strip(),
@@ -111,6 +117,22 @@ class ConfigDriveTestCase(base.CloudTestCase):
         [device] = self._metadata()['devices']
         self.assertEqual(('nic', port.mac_address, ['front']), (
             device['type'], device['mac'], device['tags']))
+
+
+class AddressTestCase(base.CloudTestCase):
+    def test_without_dhcp(self) -> None:
+        server = self.make.server(
+            config_drive=True, metadata={
+                'docker:command': f'cat {_DRIVE}/network_data.json'},
+            network=self.make.network(
+                '10.93.1.0/24', gateway_ip='10.93.1.254',
+                enable_dhcp=False))
+        [told] = json.loads(server.printed())['networks']
+        self.assertEqual(
+            ('ipv4', server.addresses()[0], '255.255.255.0'),
+            (told['type'], told['ip_address'], told['netmask']))
+        self.assertEqual(['10.93.1.254'],
+                         [each['gateway'] for each in told['routes']])
 
 
 class NoDriveTestCase(base.CloudTestCase):

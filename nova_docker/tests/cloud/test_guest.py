@@ -16,7 +16,10 @@ from __future__ import annotations
 
 import datetime
 import json
+from typing import Any
 from typing import ClassVar
+
+from oslo_utils import units
 
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
@@ -25,6 +28,8 @@ from nova_docker.tests.cloud import host
 _USER_DATA = '#!/bin/sh\necho "what the user wants"\n'
 _METADATA = 'http://169.254.169.254'
 _MEMORY_MB = 64
+#: Bytes of memory that a test holds.
+_HELD = 16 * units.Mi
 
 
 class GuestTestCase(base.ServerTestCase):
@@ -112,22 +117,36 @@ class GuestTestCase(base.ServerTestCase):
         self.assertNotIn('sda', self.guest.run('ls /dev'))
 
     def test_diagnostics(self) -> None:
-        self.guest.run('true')  # Something has passed its interface.
-        compute = clouds.connection('admin').compute
-        shown = compute.get(f'/servers/{self.server.id}/diagnostics',
-                            microversion='2.48').json()
+        before = self._diagnostics()
+        # Memory that the kernel can't drop, and a file that is on its disk.
+        self.guest.run(f'head -c {_HELD} /dev/urandom > /dev/shm/held; dd '
+                       'if=/dev/zero of=/root/file bs=1M count=4 conv=fsync')
+        self.addCleanup(self.guest.run, 'rm /dev/shm/held /root/file')
+        shown = self._diagnostics()
         self.assertEqual('running', shown['state'])
         self.assertEqual('docker', shown['hypervisor'])
         memory = shown['memory_details']
         self.assertEqual(_MEMORY_MB, memory['maximum'])
-        self.assertIn(memory['used'], range(_MEMORY_MB + 1))
-        self.assertGreater(sum(each['time'] for each
-                               in shown['cpu_details']), 0)
-        [disk] = shown['disk_details']
-        self.assertGreaterEqual(disk['write_bytes'], 0)
-        [nic] = shown['nic_details']
-        self.assertGreater(nic['rx_octets'], 0)
-        self.assertGreater(nic['tx_octets'], 0)
+        self.assertLessEqual(memory['used'], _MEMORY_MB)
+        self.assertGreaterEqual(
+            memory['used'] - before['memory_details']['used'],
+            _HELD // units.Mi - 1)
+        self.assertGreater(*(sum(each['time'] for each in of['cpu_details'])
+                             for of in (shown, before)))
+        for table, figure, least in (
+                ('disk_details', 'write_bytes', 4 * units.Mi),
+                ('disk_details', 'write_requests', 1),
+                # Something has passed its interface.
+                ('nic_details', 'rx_octets', 1),
+                ('nic_details', 'tx_octets', 1)):
+            [earlier], [later] = before[table], shown[table]
+            self.assertGreaterEqual(later[figure] - earlier[figure], least,
+                                    figure)
+
+    def _diagnostics(self) -> dict[str, Any]:
+        return dict(clouds.connection('admin').compute.get(
+            f'/servers/{self.server.id}/diagnostics',
+            microversion='2.48').json())
 
     def test_placement_knows_what_it_takes(self) -> None:
         [taken] = host.allocations(self.server.id).values()
