@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Archives of container images, made from the cloud's own busybox image."""
+"""Archives of container images, made from the cloud's own."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from nova_docker.tests.unit.images import archives
 
 
 @functools.cache
-def _busybox() -> dict[str, bytes]:
+def _parts(name: str) -> dict[str, bytes]:
+    """Return the files of an image's archive, by their names."""
     image = clouds.connection('demo').image
-    content = image.download_image(clouds.image_id('busybox')).content
+    content = image.download_image(clouds.image_id(name)).content
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         return {member.name: stream.read() for member in archive
                 if (stream := archive.extractfile(member))}
@@ -44,12 +45,22 @@ def busybox(command: Sequence[str] = ('/bin/sh',), *,
     :param files: what it has besides, by the path below /
     :param tags: the names that the archive claims
     """
-    layers = _layers(files or {})
-    config = archives.encoded(_config(list(command), layers))
+    return _extended('busybox', files or {}, tags, Cmd=list(command))
+
+
+def ssh(files: Mapping[str, bytes]) -> bytes:
+    """Return the archive of the image that one can log in to, with files."""
+    return _extended('ssh', files)
+
+
+def _extended(name: str, files: Mapping[str, bytes],
+              tags: Sequence[str] = (), **config: Any) -> bytes:
+    layers = _layers(name, files)
+    described = archives.encoded(_config(name, layers, config))
     return archives.tar([
         *((f'{number}/layer.tar', layer)
           for number, layer in enumerate(layers)),
-        ('config.json', config),
+        ('config.json', described),
         ('manifest.json', archives.encoded([{
             'Config': 'config.json', 'RepoTags': list(tags),
             'Layers': [f'{number}/layer.tar'
@@ -57,19 +68,20 @@ def busybox(command: Sequence[str] = ('/bin/sh',), *,
     ])
 
 
-def _document(name: str) -> Any:
-    return json.loads(_busybox()[name])
+def _document(image: str, name: str) -> Any:
+    return json.loads(_parts(image)[name])
 
 
-def _layers(files: Mapping[str, bytes]) -> list[bytes]:
-    [lowest] = _document('manifest.json')[0]['Layers']
+def _layers(image: str, files: Mapping[str, bytes]) -> list[bytes]:
+    [lowest] = _document(image, 'manifest.json')[0]['Layers']
     own = [archives.tar(files.items())] if files else []
-    return [_busybox()[lowest], *own]
+    return [_parts(image)[lowest], *own]
 
 
-def _config(command: list[str], layers: list[bytes]) -> dict[str, Any]:
-    found = _document(_document('manifest.json')[0]['Config'])
-    found['config']['Cmd'] = command
+def _config(image: str, layers: list[bytes],
+            changes: Mapping[str, Any]) -> dict[str, Any]:
+    found = _document(image, _document(image, 'manifest.json')[0]['Config'])
+    found['config'].update(changes)
     found['rootfs']['diff_ids'] = [
         f'sha256:{archives.digest(layer)}' for layer in layers]
     found.pop('history', None)

@@ -14,16 +14,20 @@
 
 from __future__ import annotations
 
+import pathlib
 
 from openstack import exceptions
 from oslo_utils import units
 import paramiko
 
+from nova_docker.tests.cloud import archives
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import host
 
 _PASSWORD = 'Not-a-secret-1'
+#: Its number in capabilities(7).
+_CAP_SYS_TIME = 25
 
 
 class ActionsTestCase(base.ServerTestCase):
@@ -62,7 +66,7 @@ class ActionsTestCase(base.ServerTestCase):
                       self.guest.run('ip -o address show eth0'))
         self.assertEqual('precious',
                          self.guest.run('cat /rescue/root/data'))
-        self.guest.run('test ! -e /root/data; '
+        self.guest.run('test ! -e /root/data && '
                        'echo mended > /rescue/root/mended')
         self.server.unrescue()
         self._assert_same_server()
@@ -70,24 +74,36 @@ class ActionsTestCase(base.ServerTestCase):
         self.guest.run('test ! -e /rescue/root')
 
     def test_rescue_with_an_image_of_the_users_own(self) -> None:
-        self.server.rescue(clouds.image_id('web'))
-        self.assertEqual('precious', self._printed_by('/rescue/root/data'))
+        self.server.rescue(self.make.image(archives.ssh(
+            {'etc/whose': b"the user's"})))
+        self.assertEqual("the user's", self.guest.again().run(
+            'cat /etc/whose'))
+        self.assertEqual('precious', self.guest.run(
+            'test ! -e /rescue/etc/whose && cat /rescue/root/data'))
+        self.guest.run('echo mended > /rescue/root/by-the-user')
         self.server.unrescue()
         self._assert_same_server()
+        self.assertEqual('mended', self.guest.run(
+            'test ! -e /etc/whose && cat /root/by-the-user'))
 
-    def _printed_by(self, path: str) -> str:
-        """Return a file of the workload, whatever its image is."""
-        _code, output = host.engine().containers.get(
-            f'nova-{self.server.id}').exec_run(['cat', path])
-        return bytes(output).decode().strip()
+    def _assert_processors(self, number: int) -> None:
+        """The server sees so many CPUs, in each place that tells."""
+        self.assertEqual([str(number)] * 2, self.guest.run(
+            'grep -c ^processor /proc/cpuinfo; '
+            "grep -c '^cpu[0-9]' /proc/stat").split())
+
+    def _processes(self) -> str:
+        """Return what a restart would change, of the first and of SSH's."""
+        return self.guest.run('for each in 1 $PPID; do '
+                              'cut -d " " -f 1,22 /proc/$each/stat; done')
 
     def test_resize_and_confirm(self) -> None:
-        started = self._started()
+        started, processes = self._started(), self._processes()
         self.server.resize(self.make.flavor({}, ram=192, vcpus=2))
         self.assertEqual(192, self._memory())
-        self.assertEqual('2', self.guest.run(
-            'grep -c ^processor /proc/cpuinfo'))
+        self._assert_processors(2)
         self.server.confirm()
+        self.assertEqual(processes, self._processes())
         self.assertEqual(started, self._started())
         self._assert_same_server()
         self.server.resize(clouds.flavor_id('m1.nano'))
@@ -98,23 +114,49 @@ class ActionsTestCase(base.ServerTestCase):
         return str(host.workload(self.server.id)['State']['StartedAt'])
 
     def test_resize_and_revert(self) -> None:
-        started = self._started()
-        self.server.resize(self.make.flavor({}, ram=192))
+        started, processes = self._started(), self._processes()
+        self.server.resize(self.make.flavor({}, ram=192, vcpus=2))
+        self._assert_processors(2)
         self.server.revert()
         self.assertEqual(64, self._memory())
+        self._assert_processors(1)
+        self.assertEqual(processes, self._processes())
         self.assertEqual(started, self._started())
         self._assert_same_server()
 
     def test_resize_to_another_container(self) -> None:
         """A capability that a container has from its birth, or never."""
-        flavor = self.make.flavor({'docker:cap_add': 'SYS_TIME'}, ram=192)
+        self.assertFalse(self._may_set_the_clock())
+        flavor = self.make.flavor({
+            'docker:cap_add': 'SYS_TIME', 'quota:cpu_shares': '512',
+            'quota:cpu_period': '50000', 'quota:cpu_quota': '20000'}, ram=192)
+        before = self._cpu_limits()
         self.server.resize(flavor)
-        self.assertIn('SYS_TIME', str(
-            host.workload(self.server.id)['HostConfig']['CapAdd']))
         self._assert_same_server()
+        self.assertTrue(self._may_set_the_clock())
+        *rate, weight = self._cpu_limits()
+        self.assertEqual(['20000', '50000'], rate)
+        self.assertLess(int(weight), int(before[-1]))
         self.server.revert()
-        self.assertEqual(64, self._memory())
         self._assert_same_server()
+        self.assertFalse(self._may_set_the_clock())
+        self.assertEqual(64, self._memory())
+        self.assertEqual(before, self._cpu_limits())
+
+    def _may_set_the_clock(self) -> bool:
+        effective = self.guest.run(
+            "awk '/^CapEff/ {print $2}' /proc/self/status")
+        return bool(int(effective, 16) & 1 << _CAP_SYS_TIME)
+
+    def _cpu_limits(self) -> list[str]:
+        """Return quota, period and weight, as the server's kernel has them.
+
+        The two versions of cgroups weigh on scales of their own.
+        """
+        return self.guest.run(
+            'cd /sys/fs/cgroup; cat cpu.max cpu.weight '
+            'cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us cpu/cpu.shares '
+            '2>/dev/null || :').split()
 
     def test_a_resize_that_the_engine_refuses(self) -> None:
         """The user is told, and the server goes on as it was."""
@@ -127,6 +169,8 @@ class ActionsTestCase(base.ServerTestCase):
             return not seen.task_state and bool(
                 self.server.results(self.server.actions('resize')[0]))
         clouds.wait_until(refused, 'the resize is refused')
+        self.assertIn('Error', self.server.result('resize'))
+        self.assertIn('none-such', self.server.explanation('resize'))
         self.assertEqual('ACTIVE', self.server.show().status)
         self.assertEqual(started, self._started())
         self._assert_same_server()
@@ -180,9 +224,17 @@ class RebuildTestCase(base.CloudTestCase):
         self.guest = self.make.login(self.server)
         self.guest.run('echo old > /root/data')
 
-    def test_the_same_image(self) -> None:
+    def test_a_running_server(self) -> None:
+        """From its own image, and then from one of the user's."""
         self.server.rebuild(clouds.image_id('ssh'))
         self.guest.again().run('test ! -e /root/data')
+        self.assertEqual(self.addresses, self.server.addresses())
+        self.guest.run('echo old > /root/data')
+        # The server, which goes with the test, needs it to the end.
+        self.server.rebuild(self.shared.image(archives.ssh(
+            {'etc/whose': b"the user's"})))
+        self.assertEqual("the user's", self.guest.again().run(
+            'test ! -e /root/data && cat /etc/whose'))
         self.assertEqual(self.addresses, self.server.addresses())
 
     def test_another_image_on_a_stopped_server(self) -> None:
@@ -204,16 +256,22 @@ class RebuildTestCase(base.CloudTestCase):
 
 class BackupTestCase(base.CloudTestCase):
     def test_rotation(self) -> None:
-        server = self.make.server()
+        server = self.make.server('ssh')
+        guest = self.make.login(server)
         demo = clouds.connection('demo')
         names = [f'backup-{number}-{server.id}' for number in range(3)]
         for name in names:
+            guest.run(f'echo {name} > /root/state')
             demo.compute.backup_server(server.id, name, 'daily', 2)
             server.wait_for('ACTIVE')
             self._wait_until_active(name)
         clouds.wait_until(lambda: self._statuses(names[:1]) == [],
                           'the oldest is gone')
         self.assertEqual(['active'] * 2, self._statuses(names))
+        for name in names[1:]:
+            self.assertEqual(name, self.make.prints(
+                'cat /root/state',
+                image=demo.image.find_image(name, ignore_missing=False).id))
 
     def _wait_until_active(self, name: str) -> None:
         clouds.wait_until(lambda: self._statuses([name]) == ['active'],
@@ -237,3 +295,26 @@ class CrashDumpTestCase(base.CloudTestCase):
         server.wait_for('SHUTOFF')
         self.assertEqual(128 + 3,
                          host.workload(server.id)['State']['ExitCode'])
+
+    def test_its_core(self) -> None:
+        """It is where the host's kernel.core_pattern says."""
+        pattern = pathlib.Path('/proc/sys/kernel/core_pattern').read_text()
+        if pattern[0] in '|/':
+            self.skipTest('the host takes the cores of all processes')
+        server = self.make.server(metadata={'docker:command': (
+            'sh -c "ulimit -c unlimited; cd /root; head -c 4 *; echo ready; '
+            'exec sleep 1000"')})
+        server.wait_for_console('ready')
+        clouds.connection('demo').compute.trigger_server_crash_dump(
+            server.id)
+        server.wait_for('SHUTOFF')
+        server.start()
+        self.assertIn('ELF', server.wait_for_console('ELFready'))
+
+    def test_a_shell(self) -> None:
+        server = self.make.server(wait=('ACTIVE',))
+        clouds.connection('demo').compute.trigger_server_crash_dump(
+            server.id)
+        self.assertIn('interactive shell',
+                      server.explanation('trigger_crash_dump'))
+        server.wait_for('ACTIVE')
