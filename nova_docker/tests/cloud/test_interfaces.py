@@ -55,17 +55,18 @@ class InterfaceTestCase(base.CloudTestCase):
         clouds.connection('demo').compute.create_server_interface(
             self.server.id, port_id=port_id)
         self.addCleanup(self._detach, port_id)
-        clouds.wait_until(
-            lambda: len(self.server.ports()) == 2, 'it is attached')
+        clouds.wait_until(lambda: self._has(port_id), 'it is attached')
+
+    def _has(self, port_id: str) -> bool:
+        return port_id in [port.id for port in self.server.ports()]
 
     def _detach(self, port_id: str) -> None:
         clouds.connection('demo').compute.delete_server_interface(
             port_id, server=self.server.id, ignore_missing=True)
+        clouds.wait_until(lambda: not self._has(port_id), 'it is detached')
         clouds.wait_until(
-            lambda: len(self.server.ports()) == 1, 'it is detached')
-        clouds.wait_until(
-            lambda: len(host.switch_ports(self.server.id)) == 1,
-            'it is off the switch')
+            lambda: not [name for name in host.switch_ports(self.server.id)
+                         if port_id[:11] in name], 'it is off the switch')
         clouds.wait_until(
             lambda: not [link for link in host.links()
                          if link.endswith(port_id[:11])],
@@ -79,8 +80,8 @@ class InterfaceTestCase(base.CloudTestCase):
     def _inside(self) -> str:
         return self.guest.run('ip -o -4 address show')
 
-    def _assert_reaches_peer(self) -> None:
-        self.guest.run(f'ping -c 1 -w 60 {self.peer.addresses()[0]}')
+    def _assert_reaches_peer(self, by: str = 'eth1') -> None:
+        self.guest.run(f'ping -c 1 -w 60 -I {by} {self.peer.addresses()[0]}')
 
     def test_attach_and_detach(self) -> None:
         address = self._attach()
@@ -117,26 +118,71 @@ class InterfaceTestCase(base.CloudTestCase):
         self._assert_reaches_peer()
 
     def test_several_addresses_of_both_families(self) -> None:
+        """They are there, and another server reaches each."""
         network = self.make.network('10.94.0.0/24', gateway_ip=None)
         self.make.subnet(network, ip_version=6, cidr='fd00:94::/64',
                          gateway_ip=None)
+        # Its security group opens it to all of the group, in both families.
+        addresses = '10.94.0.20', '10.94.0.21', 'fd00:94::20'
         port = self.make.port(network, fixed_ips=[
-            {'ip_address': address} for address in (
-                '10.94.0.20', '10.94.0.21', 'fd00:94::20')])
+            {'ip_address': address} for address in addresses])
         self._attach_port(port)
         found = self.guest.run('ip -o address show eth1')
         for address in ('10.94.0.20/24', '10.94.0.21/24', 'fd00:94::20/64'):
             self.assertIn(address, found)
+        # Its own addresses of the sixth version are not there at once.
+        shown = self.make.prints(
+            f'for each in {" ".join(addresses)}; do '
+            'until ping -c 1 -w 2 $each >/dev/null 2>&1; do sleep 1; done; '
+            'echo $each; done', network=network,
+            security_groups=[{'name': 'default'}])
+        self.assertEqual(addresses, tuple(shown.split()))
+
+    def test_several(self) -> None:
+        """One goes, the others stay, and the next one takes its name."""
+        addresses = [self._attach() for _ in range(3)]
+        self._detach(self._port_of(addresses[1]))
+        shown = self._inside()
+        for name, address in (('eth1', addresses[0]), ('eth3', addresses[2])):
+            self.assertIn(f'{name}    inet {address}/24', shown)
+        self.assertNotIn('eth2', shown)
+        address = self._attach()
+        self.assertIn(f'eth2    inet {address}/24', self._inside())
+        self._assert_reaches_peer('eth2')
 
     def test_a_trunk_is_refused(self) -> None:
+        """To the owner of a server Nova says no more than that it failed.
+
+        So the same port, once it is no parent any more, shows the reason.
+        """
         port = self.make.port(self.network)
-        self.make.trunk(port)
-        compute = clouds.connection('demo').compute
-        self.assertRaises(exceptions.HttpException,
-                          compute.create_server_interface, self.server.id,
-                          port_id=port)
+        trunk = self.make.trunk(port)
+        self.assertRaisesRegex(
+            exceptions.HttpException,
+            f'Failed to attach network adapter device to {self.server.id}',
+            self._attach_port, port)
         self.assertEqual(1, len(self.server.ports()))
         self.server.wait_for('ACTIVE')
+        self.assertNotIn('eth1', self._inside())
+        clouds.connection('demo').network.delete_trunk(trunk)
+        self._attach_port(port)
+        self._assert_reaches_peer()
+
+    def test_a_trunk_is_refused_at_boot(self) -> None:
+        port = self.make.port(self.network)
+        self.make.trunk(port)
+        fault = self.make.server(networks=[{'port': port}], wait=()).fault()
+        self.assertIn(f'Network port {port} is the parent of a trunk', fault)
+
+    def test_detach_while_paused(self) -> None:
+        address = self._attach()
+        self.assertIn(address, self._inside())
+        self.server.pause()
+        try:
+            self._detach(self._port_of(address))
+        finally:
+            self.server.unpause()
+        self.assertNotIn('eth1', self._inside())
 
     def test_detach_while_stopped(self) -> None:
         address = self._attach()
@@ -161,18 +207,31 @@ class PortSecurityTestCase(base.CloudTestCase):
         """Then a server may use an address that Neutron did not give it."""
         network = self.make.network('10.95.0.0/24', gateway_ip=None)
         peer = self.make.server(network=network)
-        port = self.make.port(network, port_security_enabled=False,
-                              security_groups=[])
+        port = self.make.port(network)
         server = self.make.server('ssh', self.make.flavor(
             {'docker:cap_add': 'NET_ADMIN'}))
         guest = self.make.login(server)
-        clouds.connection('demo').compute.create_server_interface(
-            server.id, port_id=port)
-        clouds.wait_until(lambda: len(server.addresses()) == 2,
-                          'it is attached')
-        guest.run('ip address add 10.95.0.77/24 dev eth1')
+        address = peer.addresses()[0]
+
+        def attach() -> None:
+            clouds.connection('demo').compute.create_server_interface(
+                server.id, port_id=port)
+            clouds.wait_until(lambda: len(server.addresses()) == 2,
+                              'it is attached')
+            guest.run('ip address add 10.95.0.77/24 dev eth1')
+
+        attach()
         # Nova does not wait until Neutron has wired what is attached later.
-        guest.run(f'ping -c 1 -w 60 -I 10.95.0.77 {peer.addresses()[0]}')
+        guest.run(f'ping -c 1 -w 60 {address}')
+        guest.run(f'! ping -c 3 -w 5 -I 10.95.0.77 {address}')
+        clouds.connection('demo').compute.delete_server_interface(
+            port, server=server.id)
+        clouds.wait_until(lambda: len(server.addresses()) == 1,
+                          'it is detached')
+        clouds.connection('demo').network.update_port(
+            port, port_security_enabled=False, security_groups=[])
+        attach()
+        guest.run(f'ping -c 1 -w 60 -I 10.95.0.77 {address}')
 
 
 class NamesTestCase(base.CloudTestCase):

@@ -300,7 +300,8 @@ class Workbench:
     def trunk(self, port: str) -> str:
         """Make a port the parent of a trunk; return the trunk's id."""
         made = self._demo.network.create_trunk(port_id=port, name=new_name())
-        self._cleanup(self._demo.network.delete_trunk, made.id)
+        self._cleanup(self._demo.network.delete_trunk, made.id,
+                      ignore_missing=True)
         return str(made.id)
 
     def security_group(self) -> str:
