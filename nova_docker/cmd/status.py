@@ -69,7 +69,8 @@ exit status:
   255  the check itself failed, as for a configuration that can't be read
 
 files:
-  /etc/nova/nova.conf, or what --config-file names: use what nova-compute uses
+  /etc/nova/nova.conf and, where there is one, /etc/nova/nova-compute.conf, or
+  what --config-file names: use what nova-compute uses
 
 see also: nova-status(1), nova-compute(1)
 """
