@@ -28,6 +28,8 @@ from nova_docker.cmd import status
 _GUIDES = pathlib.Path(nova_docker.__file__).parents[1] / 'doc' / 'source'
 #: A command of nova-docker-image, over the end of a line too.
 _COMMAND = re.compile(r'^ +(?:\$ )?nova-docker-image ((?:.*\\\n)*.*)', re.M)
+_CHECK = re.compile(r'^ +sudo -u nova nova-docker-status (.*)', re.M)
+_COMMANDS = (('nova-docker-image', image), ('nova-docker-status', status))
 
 
 def _options(parser: argparse.ArgumentParser) -> set[str]:
@@ -41,9 +43,16 @@ def _options(parser: argparse.ArgumentParser) -> set[str]:
     return found
 
 
+def _section(name: str, title: str) -> str:
+    """Return what a command's manual page has below a title."""
+    page = (_GUIDES / 'cli' / f'{name}.rst').read_text()
+    [_before, section] = page.split(f'{title}\n{"-" * len(title)}\n')
+    return re.split(r'\n---+\n', section)[0]
+
+
 @ddt.ddt
 class ManualPageTestCase(base.BaseTestCase):
-    @ddt.data(('nova-docker-image', image), ('nova-docker-status', status))
+    @ddt.data(*_COMMANDS)
     @ddt.unpack
     def test_it_has_each_option_and_no_other(self, name: str,
                                              command: Any) -> None:
@@ -52,6 +61,32 @@ class ManualPageTestCase(base.BaseTestCase):
                 if line.startswith('``-')
                 for option in re.findall(r'``(-[\w-]+)', line)}
         self.assertEqual(_options(command._parser()), told)
+
+    @ddt.data(*_COMMANDS)
+    @ddt.unpack
+    def test_the_synopsis_has_them_too(self, name: str,
+                                       command: Any) -> None:
+        told = set(re.findall(r'(?<![\w-])--?[a-z][\w-]*',
+                              _section(name, 'Synopsis')))
+        known = _options(command._parser())
+        self.assertEqual(set(), told - known)
+        # Of -q and --quiet one is enough.
+        self.assertEqual(set(), known - told - {'-h', '--help', '--quiet'})
+
+    def test_examples_of_the_image_command_are_understood(self) -> None:
+        examples = _COMMAND.findall(_section('nova-docker-image', 'Examples'))
+        self.assertEqual(4, len(examples))
+        for example in examples:
+            image._parser().parse_args(
+                shlex.split(example.replace('\\\n', ' ')))
+
+    def test_examples_of_the_status_command_are_understood(self) -> None:
+        for text in (_section('nova-docker-status', 'Examples'),
+                     status._DESCRIPTION):
+            examples = _CHECK.findall(text)
+            self.assertTrue(examples)
+            for example in examples:
+                status._parser().parse_args(shlex.split(example))
 
 
 class StatusTestCase(base.BaseTestCase):
