@@ -41,8 +41,8 @@ class Lxcfs(fixtures.Fixture):
         """Start it; what a dead one has left is taken away first."""
         self._unmount()
         self._process = subprocess.Popen(
-            ['lxcfs', '--enable-cfs', '--foreground', '--pidfile',
-             os.path.join(self.home, 'pid'), self.path],
+            ['lxcfs', '--enable-cfs', '--enable-loadavg', '--foreground',
+             '--pidfile', os.path.join(self.home, 'pid'), self.path],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         base.wait_until(self._serves, 'LXCFS serves')
 

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import re
 
 import fixtures
@@ -88,6 +89,18 @@ class ProcFilesTestCase(WorkloadTestCase):
         self.assertEqual(64, self.memory(instance))
         self.assertEqual(1, self.read(instance, 'cpuinfo').count('processor'))
         self.assertEqual([], self.renew(instance))
+
+    def test_its_own_load(self) -> None:
+        """Its processes are counted, and no others, as soon as LXCFS looks."""
+        instance = self.run_workload(self.image)
+        host = pathlib.Path('/proc/loadavg').read_text()
+
+        def tasks(load: str) -> int:
+            return int(load.split()[3].partition('/')[2])
+        self.assertGreater(tasks(host), 9)
+        tests.wait_until(
+            lambda: 0 < tasks(self.read(instance, 'loadavg')) <= 9,
+            'its load is that of a few processes')
 
     def test_it_follows_a_change_of_the_flavor(self) -> None:
         instance = self.run_workload(self.image)

@@ -36,8 +36,9 @@ def service(home: Home) -> Service:
     mount = home.run / 'lxcfs'
     return Service(
         name='lxcfs',
-        command=('/usr/bin/lxcfs', '--enable-cfs', '--foreground',
-                 '--pidfile', str(home.run / 'lxcfs.pid'), str(mount)),
+        command=('/usr/bin/lxcfs', '--enable-cfs', '--enable-loadavg',
+                 '--foreground', '--pidfile', str(home.run / 'lxcfs.pid'),
+                 str(mount)),
         address=str(mount), ready=lambda: _serves(mount))
 
 
