@@ -30,7 +30,6 @@ from nova_docker.privsep import mounttable
 
 _MS_RDONLY = 0x1
 _MS_REMOUNT = 0x20
-_MS_BIND = 0x1000
 _MS_PRIVATE = 0x40000
 _MS_SHARED = 0x100000
 
@@ -42,8 +41,6 @@ _FLAGS = {'nosuid': 0x2, 'nodev': 0x4, 'noexec': 0x8, 'noatime': 0x400,
 #: Where the kernel waits for a server for ever.
 _SHARES = frozenset({'nfs', 'nfs4'})
 
-#: Of what comes from outside: it may neither raise privileges nor bring
-#: devices. The last options win.
 # The same for every machine, in linux/mount.h and linux/fcntl.h.
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _OPEN_TREE_CLONE = 1
@@ -51,6 +48,8 @@ _MOVE_MOUNT_F_EMPTY_PATH = 4
 _ATTR_NOSUID, _ATTR_NODEV = 2, 4
 _AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
 
+#: Of what comes from outside: it may neither raise privileges nor bring
+#: devices. The last options win.
 _RESTRICTED = ('nosuid', 'nodev')
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -67,8 +66,10 @@ def share(directory: str) -> None:
     """
     checks.plain_path(directory)
     if mounttable.find(directory) is None:
-        _mount(directory, directory, _MS_BIND)
-        _mount(None, directory, _MS_PRIVATE)
+        # Private before it is anywhere: below a ``/`` that is shared it gets
+        # a peer group of its own as it appears, and that also in the mount
+        # namespaces to which ``/`` propagates, as the engine's may be.
+        _bind(directory, directory, _Attributes(propagation=_MS_PRIVATE))
     _mount(None, directory, _MS_SHARED)
 
 
@@ -86,7 +87,7 @@ def attach(fstype: str, source: str, point: str,
     checks.mount_point(point)
     checks.file_system(fstype, source, options)
     if fstype == 'bind':
-        _bind(source, point)
+        _bind(source, point, _Attributes(attr_set=_ATTR_NOSUID | _ATTR_NODEV))
         return
     command = ('mount', '-t', fstype, '-o', ','.join(
         [*options, *(_RESTRICTED if restricted else ())]) or 'rw',
@@ -160,18 +161,18 @@ class _Attributes(ctypes.Structure):
         'attr_set', 'attr_clr', 'propagation', 'userns_fd')]
 
 
-def _bind(source: str, point: str) -> None:
-    """Make a directory appear, restricted from the first moment.
+def _bind(source: str, point: str, attributes: _Attributes) -> None:
+    """Make a directory appear, with its attributes from the first moment.
 
-    mount(2) binds first and restricts then, which the copies in running
-    containers would not get. These calls are in Linux since 5.12.
+    mount(2) binds first and changes attributes then, which the copies in
+    running containers, and in other mount namespaces, would not get. These
+    calls are in Linux since 5.12.
     """
     tree = _syscall(_OPEN_TREE, point, _AT_FDCWD, os.fsencode(source),
                     _OPEN_TREE_CLONE | os.O_CLOEXEC)
     try:
-        restricted = _Attributes(attr_set=_ATTR_NOSUID | _ATTR_NODEV)
         _syscall(_MOUNT_SETATTR, point, tree, b'', _AT_EMPTY_PATH,
-                 ctypes.byref(restricted), ctypes.sizeof(restricted))
+                 ctypes.byref(attributes), ctypes.sizeof(attributes))
         _syscall(_MOVE_MOUNT, point, tree, b'', _AT_FDCWD,
                  os.fsencode(point), _MOVE_MOUNT_F_EMPTY_PATH)
     finally:

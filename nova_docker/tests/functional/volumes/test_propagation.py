@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import subprocess
 
 import fixtures
@@ -39,15 +40,46 @@ class PropagationTestCase(base.BaseTestCase):
         self.root = os.path.join(parent, 'mounts')
         self.points = propagate.Propagation(self.root)
 
-    def _mounts(self, point: str) -> list[mounttable.Mount]:
-        return [each for each in mounttable.mounts() if each.point == point]
+    def _mounts(self, point: str, pid: int | None = None
+                ) -> list[mounttable.Mount]:
+        """Return what is mounted at a path, as a process sees it."""
+        table = pathlib.Path(f'/proc/{pid or "self"}/mountinfo')
+        return [each for each in mounttable.mounts(table)
+                if each.point == point]
 
-    def test_nothing_is_mounted_twice(self) -> None:
-        self.points.prepare()
+    def _mount(self) -> str:
         point = os.path.join(self.root, 'volume')
         os.mkdir(point)
         _run('mount', '-t', 'tmpfs', 'none', point)
-        self.assertEqual(1, len(self._mounts(point)))
+        return point
+
+    def _namespace(self, propagation: str) -> int:
+        """Return a process in a mount namespace of its own."""
+        process = subprocess.Popen(
+            ['unshare', '--mount', '--propagation', propagation,
+             'sh', '-c', 'echo; exec sleep infinity'],
+            stdout=subprocess.PIPE)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        assert process.stdout is not None
+        self.addCleanup(process.stdout.close)
+        process.stdout.readline()
+        return process.pid
+
+    def test_nothing_is_mounted_twice(self) -> None:
+        self.points.prepare()
+        self.assertEqual(1, len(self._mounts(self._mount())))
+
+    def test_mounts_reach_a_namespace_that_was_there_before(self) -> None:
+        """As an engine's does that was started before nova-compute."""
+        others = [self._namespace(each) for each in ('unchanged', 'slave')]
+        self.points.prepare()
+        point = self._mount()
+        self.assertEqual([1, 1], [len(self._mounts(point, pid))
+                                  for pid in others])
+        _run('umount', point)
+        self.assertEqual([[], []], [self._mounts(point, pid)
+                                    for pid in others])
 
     def test_it_is_prepared_once(self) -> None:
         self.points.prepare()
