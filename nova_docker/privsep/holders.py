@@ -35,8 +35,9 @@ def holders(point: str) -> list[tuple[int, str]]:
     mount = mounttable.find(point)
     if mount is None:
         return []
-    return [_identity(process) for process in _processes()
-            if _uses(process, mount.number)]
+    return [_identity(process)
+            for process, mounts in _tables(list(_processes())).items()
+            if _uses(process, mounts, mount.number)]
 
 
 def _processes() -> Iterator[pathlib.Path]:
@@ -45,17 +46,39 @@ def _processes() -> Iterator[pathlib.Path]:
             yield entry
 
 
-def _uses(process: pathlib.Path, device: str) -> bool:
+def _tables(processes: Sequence[pathlib.Path]
+            ) -> dict[pathlib.Path, list[mounttable.Mount]]:
+    """Return what is mounted for each process, also out of its sight.
+
+    One that has changed its root sees nothing but what is mounted below
+    that. Another of its mount namespace sees all.
+    """
+    namespaces: dict[pathlib.Path, str] = {}
+    fullest: dict[str, list[mounttable.Mount]] = {}
+    for process in processes:
+        # It may end at any time. And nothing of one process may keep the
+        # others from being seen.
+        with contextlib.suppress(OSError, ValueError):
+            namespace = os.readlink(process / 'ns' / 'mnt')
+            fullest[namespace] = max(
+                fullest.get(namespace, []),
+                list(mounttable.mounts(process / 'mountinfo')), key=len)
+            namespaces[process] = namespace
+    return {process: fullest[namespace]
+            for process, namespace in namespaces.items()}
+
+
+def _uses(process: pathlib.Path, mounts: Sequence[mounttable.Mount],
+          device: str) -> bool:
     """Tell whether a process has something open on a device.
 
     No file is looked at: of those that others have open, one may be on
     storage that does not answer.
 
+    :param mounts: of its mount namespace
     :param device: as ``major:minor``
     """
-    # It may end at any time.
-    with contextlib.suppress(OSError):
-        mounts = list(mounttable.mounts(process / 'mountinfo'))
+    with contextlib.suppress(OSError, ValueError):
         own = {mount.identity for mount in mounts if mount.number == device}
         return bool(own) and (
             any(_device_of(mounts, os.readlink(process / name)) == device
@@ -66,7 +89,7 @@ def _uses(process: pathlib.Path, device: str) -> bool:
 
 
 def _device_of(mounts: Sequence[mounttable.Mount], path: str) -> str | None:
-    """Return the device that a path is on, as a process sees it."""
+    """Return the device that a path of a mount namespace is on."""
     found = [mount for mount in mounts
              if f'{path}/'.startswith(f'{mount.point.rstrip("/")}/')]
     return max(found, key=lambda mount: len(mount.point)).number if (

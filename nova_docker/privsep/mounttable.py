@@ -62,7 +62,8 @@ def mounts(table: pathlib.Path | None = None) -> Iterator[Mount]:
     """
     # The name of a place may have any of what else could end a line.
     text = os.fsdecode((table or _TABLE).read_bytes())
-    for line in text.removesuffix('\n').split('\n'):
+    # A process whose root is below all mounts has an empty table.
+    for line in filter(None, text.split('\n')):
         # https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo
         before, _separator, after = line.partition(' - ')
         fields = before.split(' ')

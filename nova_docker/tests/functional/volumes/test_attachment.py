@@ -21,10 +21,12 @@ import hashlib
 import os
 import pathlib
 import subprocess
+import sys
 from typing import Any
 from unittest import mock
 import uuid
 
+import fixtures
 from nova.network import model
 from os_brick import exception as brick_exception
 
@@ -253,13 +255,35 @@ class BusyTestCase(base.VolumesTestCase):
                     'cd /volumes/vdb; exec sleep 1000',
                     'cat /bin/busybox > /volumes/vdb/busybox; '
                     'chmod 755 /volumes/vdb/busybox; '
-                    'exec /volumes/vdb/busybox sleep 1000'):
+                    'exec /volumes/vdb/busybox sleep 1000',
+                    'mkdir /volumes/vdb/below; '
+                    'cp /bin/busybox /volumes/vdb/below; '
+                    'exec chroot /volumes/vdb/below /busybox sleep 1000'):
             self.inside(instance, 'sh', '-c', f'({use}) >/dev/null 2>&1 & :')
             [number] = tests.wait_until(
                 lambda: [number for number, name in holders.holders(point)
                          if name in ('sleep', 'busybox')], f'{use!r} is seen')
             self.inside(instance, 'kill', '-9', str(number))
             tests.wait_until(lambda: not holders.holders(point), 'it is over')
+
+    def test_somebody_else_whose_root_is_below_all_mounts(self) -> None:
+        """The kernel says of it that nothing is mounted."""
+        other = subprocess.Popen(
+            [sys.executable, '-c', 'import os, sys, time; '
+             'os.chroot(sys.argv[1]); os.chdir("/"); '
+             'print(flush=True); time.sleep(1000)',
+             self.useFixture(fixtures.TempDir()).path],
+            stdout=subprocess.PIPE)
+        self.addCleanup(other.wait)
+        self.addCleanup(other.kill)
+        assert other.stdout is not None
+        self.addCleanup(other.stdout.close)
+        other.stdout.readline()
+        self.assertEqual('', pathlib.Path(
+            f'/proc/{other.pid}/mountinfo').read_text())
+        instance, volume = self.start(), self.make_volume()
+        self.attach(instance, volume)
+        self.assertEqual([], holders.holders(str(self.host_path(instance))))
 
     def test_somebody_else_who_waits_for_storage(self) -> None:
         """Who looks at that storage would wait, too."""

@@ -44,3 +44,9 @@ class MountTestCase(base.TestCase):
         self.useFixture(fixtures.MockPatchObject(mounttable, '_TABLE', table))
         self.assertEqual(list(names), [
             mount.point for mount in mounttable.mounts()])
+
+    def test_nothing_is_mounted(self) -> None:
+        """For a process whose root is a directory below all mounts."""
+        table = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'table')
+        table.touch()
+        self.assertEqual([], list(mounttable.mounts(table)))
