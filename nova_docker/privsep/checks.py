@@ -29,6 +29,8 @@ _UUID = r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 _MOUNT_POINT = re.compile(
     rf'/.+/{_UUID}/(volumes|shares|root)/[A-Za-z0-9][A-Za-z0-9._-]*')
 _ROOT_POINT = re.compile(rf'/.+/{_UUID}/root/[A-Za-z0-9][A-Za-z0-9._-]*')
+#: Where os-brick mounts a share: the name is a checksum of its address.
+_SHARE = re.compile(r'/.+/mnt/[0-9a-f]{32,128}')
 _FILE_SYSTEMS = frozenset({'btrfs', 'ceph', 'ext2', 'ext3', 'ext4', 'gfs2',
                            'nfs', 'ocfs2', 'xfs'})
 _OPTION = re.compile(r'[A-Za-z0-9_.-]+(=[A-Za-z0-9_.:/+=@-]+)?')
@@ -98,6 +100,16 @@ def mount_point(path: str) -> str:
     """
     if not _MOUNT_POINT.fullmatch(path) or not _is_plain(path):
         raise ValueError(f'not a mount point of an instance: {path!r}')
+    return path
+
+
+def share(path: str) -> str:
+    """Return the path if os-brick can have mounted a share at it.
+
+    It is not looked at: it may hang.
+    """
+    if not _SHARE.fullmatch(path) or '/../' in path:
+        raise ValueError(f'not the place of a share of volumes: {path!r}')
     return path
 
 

@@ -136,15 +136,26 @@ def detach(point: str, lazy: bool = False) -> None:
 
 
 @privsep.mount_pctxt.entrypoint
-def fail(share: str) -> None:
+def fail(share: str) -> bool:
     """Let what waits for a share whose server is away end with an error.
 
     What is asked for later waits again. It is unmounted if nobody uses it.
+
+    :param share: where os-brick has mounted it
+    :returns: False if it is mounted at another place too, or a part of it is.
+        To the kernel they are one, and who uses that would lose what it
+        writes: so nothing is done.
     """
     found = mounttable.find(share)
-    if found is not None and found.fstype in _SHARES:
-        with contextlib.suppress(OSError):
-            apart.run('fail', share, blocks.SILENCE)
+    if found is None or found.fstype not in _SHARES:
+        return True
+    checks.share(share)
+    if any(each.number == found.number and each.identity != found.identity
+           for each in mounttable.mounts()):
+        return False
+    with contextlib.suppress(OSError):
+        apart.run('fail', share, blocks.SILENCE)
+    return True
 
 
 def _is_answering(point: str) -> bool:

@@ -238,10 +238,12 @@ class Steps:
 
     def _try_to_drop(self, record: records.Record) -> bool:
         """Return False as long as somebody waits for it."""
-        file = _real(str(record.path))
+        path = str(record.path)
+        file = _real(path)
+        # Another may have come since the last time.
         alone = not self._records.has_neighbour(record)
-        if alone:
-            mounts.fail(os.path.dirname(file))
+        if alone and connector.is_on_share(path):
+            alone = mounts.fail(os.path.dirname(file))
         with contextlib.suppress(processutils.ProcessExecutionError):
             if record.encryption:
                 connector.close(self._records.link(record), record.encryption)

@@ -56,6 +56,14 @@ class ChecksTestCase(unittest.TestCase):
             f'{directory}/shares/../../etc', f'{directory}/other/data',
             f'/proc/self{directory}/shares/data')
 
+    def test_shares_of_volumes(self) -> None:
+        share = '/var/lib/nova/mnt/d41d8cd98f00b204e9800998ecf8427e'
+        self.assertEqual(share, checks.share(share))
+        self.assert_refuses(
+            checks.share, '/home', '/mnt/home', f'{share}/volume', '',
+            '/var/lib/nova/mnt', share.upper(), f'{share}\n',
+            f'/var/../{share}', share.removeprefix('/'))
+
     def test_file_systems(self) -> None:
         for each in (('nfs', 'server:/data', ['vers=4.2', 'hard']),
                      ('ceph', '10.0.0.1:6789:/x', ['secret=c2VjcmV0==']),

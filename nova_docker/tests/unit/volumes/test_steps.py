@@ -29,13 +29,15 @@ from nova_docker.volumes import propagate
 from nova_docker.volumes import records
 from nova_docker.volumes import steps
 
-_SHARE = '/somewhere/share'
+_STATE = '/somewhere'
+_SHARE = f'{_STATE}/mnt/share'
 
 
 class SilenceTestCase(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.useFixture(fixtures.MockPatchObject(steps, '_LOST', 1))
+        self.flags(state_path=_STATE)
         self.records = records.Records(
             self.useFixture(fixtures.TempDir()).path)
         self.steps = steps.Steps(
@@ -44,6 +46,7 @@ class SilenceTestCase(base.TestCase):
             self.records)
         self.disconnect = self._mock(connector, 'disconnect')
         self.fail_share = self._mock(mounts, 'fail')
+        self.fail_share.return_value = True
         self.detach = self._mock(blocks, 'detach_file')
         self.is_attached = self._mock(blocks, 'is_attached')
 
@@ -72,6 +75,27 @@ class SilenceTestCase(base.TestCase):
         self.steps.drop(self._record(f'{_SHARE}/volume'))
         self.fail_share.assert_not_called()
         self.detach.assert_called_once_with(f'{_SHARE}/volume')
+
+    def test_a_share_that_something_else_is_on(self) -> None:
+        """Nobody has failed what waits, so nothing comes of waiting."""
+        self.is_attached.return_value = True
+        self.fail_share.return_value = False
+        self.steps.drop(self._record(f'{_SHARE}/volume'))
+        self.detach.assert_called_once_with(f'{_SHARE}/volume')
+
+    def test_another_comes_meanwhile(self) -> None:
+        """What that writes may not be lost, either."""
+        self.is_attached.return_value = True
+        self.fail_share.side_effect = lambda _share: self._record(
+            f'{_SHARE}/another') is not None
+        self.steps.drop(self._record(f'{_SHARE}/volume'))
+        self.fail_share.assert_called_once_with(_SHARE)
+
+    def test_what_is_on_no_share(self) -> None:
+        """An operator may have mounted something there."""
+        self.is_attached.return_value = False
+        self.steps.drop(self._record('/elsewhere/volume'))
+        self.fail_share.assert_not_called()
 
     def test_what_may_be_attached(self) -> None:
         """A file that answers, and a device, which is not even asked."""
