@@ -18,7 +18,6 @@ the last one of its end, so that nothing is ever connected without one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
@@ -121,9 +120,9 @@ class Records:
 
         That are drafts, and directories of instances without a record.
         """
-        for draft in self._root.glob('*/*.new'):
-            draft.unlink()
-        for directory in self._root.glob('*'):
+        for directory in _listed(self._root):
+            for draft in _listed(directory, '.new'):
+                draft.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 directory.rmdir()
 
@@ -135,7 +134,7 @@ class Records:
 
     def of_instance(self, instance: str) -> list[Record]:
         """Return an instance's records, in the order of its devices."""
-        return sorted(_read_all((self._root / instance).glob('*.json')),
+        return sorted(_read_all(self._root / instance),
                       key=lambda each: each.device)
 
     def root(self, instance: str) -> Record | None:
@@ -145,7 +144,8 @@ class Records:
 
     def all(self) -> list[Record]:
         """Return every record of this host."""
-        return list(_read_all(self._root.glob('*/*.json')))
+        return [record for directory in _listed(self._root)
+                for record in _read_all(directory)]
 
     def has_neighbour(self, record: Record) -> bool:
         """Tell whether another volume is a file on the same share."""
@@ -172,8 +172,16 @@ class Records:
         return self._root / instance / f'{volume}.json'
 
 
-def _read_all(paths: Iterable[pathlib.Path]) -> Iterator[Record]:
-    for path in paths:
+def _listed(directory: pathlib.Path, suffix: str = '') -> list[pathlib.Path]:
+    """Return what is in a directory, which may go at any moment."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return [directory / name for name in os.listdir(directory)
+                if name.endswith(suffix)]
+    return []
+
+
+def _read_all(directory: pathlib.Path) -> Iterator[Record]:
+    for path in _listed(directory, '.json'):
         # Another volume may be detached meanwhile.
         with contextlib.suppress(FileNotFoundError):
             yield _read(path)

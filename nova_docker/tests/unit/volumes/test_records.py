@@ -13,11 +13,15 @@
 """What is known of the volumes of a host."""
 
 import pathlib
+import threading
 
 import fixtures
 from oslotest import base
 
 from nova_docker.volumes import records
+
+#: At some of them a directory goes while it is looked at.
+_LOOKS = 1000
 
 
 class RecordsTestCase(base.BaseTestCase):
@@ -29,3 +33,27 @@ class RecordsTestCase(base.BaseTestCase):
         (root / 'server/other.json').symlink_to('nowhere')
         self.assertEqual([mine], kept.all())
         self.assertEqual([mine], kept.of_instance('server'))
+
+    def test_a_server_that_is_removed_meanwhile(self) -> None:
+        """Its directory is there, and then it is not."""
+        root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        kept = records.Records(str(root))
+        mine = kept.save(records.Record('server', 'volume', 'vdb', 'vdb', {}))
+        seen = [root / f'other{number}' for number in range(8)]
+        over = threading.Event()
+
+        def come_and_go() -> None:
+            while not over.is_set():
+                for each in seen:
+                    each.mkdir()
+                for each in seen:
+                    each.rmdir()
+
+        other = threading.Thread(target=come_and_go)
+        other.start()
+        try:
+            for _look in range(_LOOKS):
+                self.assertEqual([mine], kept.all())
+        finally:
+            over.set()
+            other.join()
