@@ -41,6 +41,7 @@ LOG = logging.getLogger(__name__)
 
 #: Where the volume is in the container through which it is filled.
 _VOLUME = '/volume'
+_UNWRITTEN = 'it can not be written to'
 #: Bytes of /etc/passwd or /etc/group that are read at most.
 _ACCOUNTS = 1024 * 1024
 
@@ -73,10 +74,12 @@ class Roots:
         A blank volume, and one that Cinder has made from an image, gets the
         image's. What was there stays otherwise.
 
-        :raises UnsuitableVolume: it holds something else
+        :raises UnsuitableVolume: it holds something else, or can't be read or
+            written to
         """
         record = self._record(instance)
-        state = rootfiles.state(self._point(record))
+        with _explained(record, 'it can not be read'):
+            state = rootfiles.state(self._point(record))
         if state == rootfiles.State.OTHER:
             raise _unsuitable(
                 record, 'it has files, but no root file system that a '
@@ -142,13 +145,13 @@ class Roots:
         LOG.info('Unpacking the image onto volume %s.', record.volume,
                  instance=instance)
         self.discard(instance.uuid)
-        with _written(record):
+        with _explained(record, _UNWRITTEN):
             rootfiles.begin(point)
         try:
             self._copy(instance, record, reference, point)
         finally:
             self.discard(instance.uuid)
-        with _written(record):
+        with _explained(record, _UNWRITTEN):
             rootfiles.finish(point, description.of_image(
                 self._engine.image(reference)))
 
@@ -206,13 +209,14 @@ class Roots:
 
 
 @contextlib.contextmanager
-def _written(record: records.Record) -> Iterator[None]:
+def _explained(record: records.Record, what: str) -> Iterator[None]:
     """Say of a failure which volume it is of."""
     try:
         yield
     except OSError as error:
-        raise _unsuitable(record, 'it can not be written to: '
-                                  f'{error.strerror}.') from error
+        # Of one that has no number, the words are all that it has.
+        raise _unsuitable(
+            record, f'{what}: {error.strerror or error}.') from error
 
 
 def _unsuitable(record: records.Record, reason: str) -> Exception:

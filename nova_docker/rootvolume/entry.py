@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 import errno
 import os
@@ -106,7 +107,9 @@ class Entry:
         """
         root = layout.source(container)
         assert root is not None
-        if rootfiles.state(os.path.dirname(root)) != rootfiles.State.WHOLE:
+        with self._explained(container):
+            state = rootfiles.state(os.path.dirname(root))
+        if state != rootfiles.State.WHOLE:
             raise errors.EngineBadRequest(
                 f'the {self._volume(container)} can not be used: it has no '
                 f'root file system any more. {_MEND}')
@@ -114,15 +117,18 @@ class Entry:
     def _enter(self, name: str) -> None:
         container = self._engine.container(name)
         try:
-            self._let_in(container)
+            with self._explained(container):
+                _pivot(container)
         except Exception:
             # Whatever it was: nothing may run beside its volume.
             self._engine.signal(name, 'SIGKILL')
             raise
 
-    def _let_in(self, container: client.Document) -> None:
+    @contextlib.contextmanager
+    def _explained(self, container: client.Document) -> Iterator[None]:
+        """Say of a failure which volume it is of."""
         try:
-            _pivot(container)
+            yield
         except ProcessLookupError as error:
             raise errors.EngineBadRequest(
                 'the container has ended before its root volume was entered.'
@@ -138,7 +144,8 @@ class Entry:
                 error.code, error.path) == (errno.ENOENT, program):
             return (f"the command '{program}' does not exist on the {volume} "
                     f'or is not executable. {_MEND}')
-        reason = error.strerror if isinstance(error, OSError) else error
+        # Of one that has no number, the words are all that it has.
+        reason = getattr(error, 'strerror', None) or error
         return f'the {volume} can not be used: {reason}. {_MEND}'
 
     def _volume(self, container: client.Document) -> str:
