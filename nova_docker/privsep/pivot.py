@@ -129,6 +129,11 @@ def is_waiting(pid: int, target: str) -> bool:
                        for line in table)
     except (FileNotFoundError, ProcessLookupError):
         return False
+    except OSError as error:
+        # It has ended, and nobody has taken note of that yet.
+        if error.errno != errno.EINVAL:
+            raise
+        return False
 
 
 @contextlib.contextmanager
