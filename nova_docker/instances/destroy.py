@@ -74,9 +74,8 @@ class Destroy:
             self._network.unplug(instance, network_info)
         elif self._volumes.has_any(instance):
             # A resize that is reverted here goes on with what it has: Nova
-            # keeps the disk only if both its hosts have the same engine. But
-            # Cinder is about to disconnect the volumes, and connects them
-            # again.
+            # keeps the disk only if both its hosts are the same. But Cinder
+            # is about to disconnect the volumes, and connects them again.
             self._stop(instance)
             self._volumes.discard(instance)
 

@@ -28,8 +28,8 @@ from nova_docker.privsep import filesystems
 #: What is mounted as it is. The kernel's code for others is not as used to
 #: content that somebody made up.
 FILE_SYSTEMS = ('btrfs', 'ext2', 'ext3', 'ext4', 'gfs2', 'ocfs2', 'xfs')
-#: What several hosts may write to.
 _EXT = frozenset({'ext2', 'ext3', 'ext4'})
+#: What several hosts may write to.
 CLUSTERED = frozenset({'gfs2', 'ocfs2'})
 #: Nothing is written by these, not even what the journal holds.
 _READ_ONLY: Mapping[str, tuple[str, ...]] = {
