@@ -14,7 +14,8 @@
 
 A command begins with ``$`` or ``#``, goes on after a backslash at a line's
 end and in lines that begin with ``>``, and is followed by what it prints. A
-block that no test runs has a comment before it, ``.. not run: REASON``.
+block that no test runs has a comment before it, ``.. not run: REASON``. What
+happens to the cloud before a block is in one, too: ``.. happens: WHAT``.
 """
 
 from __future__ import annotations
@@ -43,11 +44,14 @@ SESSIONS: Mapping[str, str] = {
     'doc/source/admin/operation.rst': 'admin',
     'doc/source/admin/troubleshooting.rst': 'admin',
 }
+#: The page whose blocks take a second compute host, in an operator's name.
+HOSTS = 'doc/source/admin/hosts.rst'
 #: The page whose blocks run on a machine of its own.
 INSTALLATION = 'doc/source/admin/install.rst'
 
 _BLOCK = re.compile(r'(?P<indent> *)\.\. code-block:: console$')
 _MARK = re.compile(r' *\.\. not run: (?P<reason>\S.*)$')
+_EVENT = re.compile(r' *\.\. happens: (?P<event>\S.*)$')
 _PROMPT = re.compile(r'[$#] ')
 
 
@@ -69,6 +73,8 @@ class Block:
     line: int
     #: Why no test runs it; empty if one does.
     reason: str
+    #: What happens before it; mostly nothing.
+    event: str
     lines: list[str]
 
     def __str__(self) -> str:
@@ -104,15 +110,17 @@ def pages() -> Iterator[str]:
 def blocks(page: str) -> Iterator[Block]:
     """Give the console blocks of a page in their order."""
     lines = (SOURCE / page).read_text().splitlines()
-    reason = ''
+    reason = event = ''
     number = 0
     while number < len(lines):
         if mark := _MARK.match(lines[number]):
             reason = mark['reason']
+        if mark := _EVENT.match(lines[number]):
+            event = mark['event']
         if start := _BLOCK.match(lines[number]):
             body = list(_body(lines[number + 1:], len(start['indent'])))
-            yield Block(page, number + 3, reason, body)
-            reason = ''
+            yield Block(page, number + 3, reason, event, body)
+            reason = event = ''
             number += len(body)
         number += 1
 

@@ -68,7 +68,7 @@ class _Kind:
 
 
 def _kinds() -> list[_Kind]:
-    """All kinds in the order in which they can be removed."""
+    """All kinds that the cloud has, in the order in which they can go."""
     demo, admin = clouds.connection('demo'), clouds.connection('admin')
     mine = {'project_id': demo.current_project_id}
     return [
@@ -80,12 +80,20 @@ def _kinds() -> list[_Kind]:
         _Kind(demo.network, 'security_groups', 'security_group', **mine),
         _Kind(demo.block_storage, 'snapshots', 'snapshot'),
         _Kind(demo.block_storage, 'volumes', 'volume'),
-        _Kind(demo.shared_file_system, 'shares', 'share'),
-        _Kind(demo.key_manager, 'secrets', 'secret'),
+        *_seldom(demo, 'shared-file-system', 'shares', 'share'),
+        *_seldom(demo, 'key-manager', 'secrets', 'secret'),
         _Kind(demo.image, 'images', 'image', owner=mine['project_id']),
         _Kind(demo.compute, 'keypairs', 'keypair'),
         _Kind(admin.compute, 'flavors', 'flavor'),
     ]
+
+
+def _seldom(demo: Any, service: str, plural: str,
+            singular: str) -> Iterator[_Kind]:
+    """Give the kind of a service that not every cloud has, if it is there."""
+    if demo.has_service(service):
+        proxy = getattr(demo, service.replace('-', '_'))
+        yield _Kind(proxy, plural, singular)
 
 
 def _remove_tags(kept: set[str]) -> None:

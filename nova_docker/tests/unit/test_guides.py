@@ -18,7 +18,7 @@ from nova_docker.tests import alike
 from nova_docker.tests import guides
 
 
-_RUN = (*guides.SESSIONS, guides.INSTALLATION)
+_RUN = (*guides.SESSIONS, guides.INSTALLATION, guides.HOSTS)
 
 
 class GuidesTestCase(base.BaseTestCase):
@@ -27,6 +27,12 @@ class GuidesTestCase(base.BaseTestCase):
             str(block) for page in guides.pages()
             for block in guides.blocks(page)
             if page not in _RUN and not block.reason])
+
+    def test_something_happens_only_where_a_test_makes_it(self) -> None:
+        self.assertEqual([], [
+            str(block) for page in guides.pages()
+            for block in guides.blocks(page)
+            if block.event and (page != guides.HOSTS or block.reason)])
 
     def test_every_page_that_is_run_has_something_to_run(self) -> None:
         for page in _RUN:
