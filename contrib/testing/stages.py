@@ -92,7 +92,8 @@ class Workshop:
         # Or the results of a run that did not begin would be the last run's.
         shutil.rmtree(self.cloud.tempest / '.stestr', ignore_errors=True)
         left_out = (_names('tempest-exclude.csv'), *others)
-        self.run(stage, self._tempest, selected, '--exclude-regex',
+        self.run(stage, self._tempest, '--everything', selected,
+                 '--exclude-regex',
                  '|'.join(each.joined() for each in left_out),
                  minutes=minutes)
         result = self.count(
@@ -111,7 +112,8 @@ class Workshop:
 
     def _all_tests(self) -> list[str]:
         listed = subprocess.run(
-            [self._tempest, '--list-tests', r'^tempest\.(api|scenario)\.'],
+            [self._tempest, '--everything', '--list-tests',
+             r'^tempest\.(api|scenario)\.'],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
             env=self.env, cwd=self.source, check=True)
         return listed.stdout.split()

@@ -12,24 +12,29 @@
 
 """`tempest`: run Tempest's tests against the cloud."""
 
+import csv
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 from dockenstack.commands import base
 from dockenstack import contents
 from dockenstack.images import recipes
 from dockenstack.openstack import common
+from dockenstack.openstack import second
 from dockenstack.openstack import tempest
 from dockenstack.settings import Home
 from dockenstack import shell
 
 DESCRIPTION = """\
-Run those of Tempest's tests whose names match a regular expression. More
-arguments go to `tempest run`, such as --exclude-regex or --list-tests. What
-is tested and what not is in lib/dockenstack/openstack/tempest.py; the results
-are in the home's directory tempest, where `stestr last` shows them again."""
+Run those of Tempest's tests whose names match a regular expression, but not
+those that contrib/testing/tempest-exclude.csv leaves out, with reasons, nor
+those that take two compute hosts where the cloud has one. More arguments go
+to `tempest run`, such as --exclude-regex or --list-tests. What is tested and
+what not is in lib/dockenstack/openstack/tempest.py; the results are in the
+home's directory tempest, where `stestr last` shows them again."""
 
 
 def main(arguments: list[str]) -> int:
@@ -37,19 +42,41 @@ def main(arguments: list[str]) -> int:
     parser.add_argument('regex', metavar='REGEX')
     parser.add_argument('--concurrency', default='2',
                         help='tests at the same time (%(default)s)')
+    parser.add_argument('--everything', action='store_true',
+                        help='leave no test out')
     options, more = parser.parse_known_args(arguments)
     base.require_root()
     home = Home.from_environment()
     if not home.clouds.exists():
         raise SystemExit('there is no cloud: contrib/dockenstack/up')
     place = prepare(home)
+    if not options.everything:
+        more += ['--exclude-list', os.fspath(left_out(home, place))]
+    environment = shell.clean_environment(
+        **home.caches, PATH=f'{home.bin}:{os.environ["PATH"]}')
+    if not (place / '.stestr').exists():
+        # Tempest makes it to run tests, and fails without it to list them.
+        subprocess.run([home.bin / 'stestr', 'init'], cwd=place,
+                       env=environment, check=True)
     return subprocess.run(
         [home.bin / 'tempest', 'run', '--config-file',
          place / 'etc' / 'tempest.conf', '--concurrency',
          options.concurrency, '--regex', options.regex, *more],
-        cwd=place, env=shell.clean_environment(
-            **home.caches, PATH=f'{home.bin}:{os.environ["PATH"]}')
-    ).returncode
+        cwd=place, env=environment).returncode
+
+
+def left_out(home: Home, place: pathlib.Path) -> pathlib.Path:
+    """Return a file with the tests that this cloud is not made for."""
+    tables = ['tempest-exclude.csv', *(
+        [] if second.present(home).exists() else ['tempest-hosts.csv'])]
+    names = []
+    for table in tables:
+        path = home.source / 'contrib' / 'testing' / table
+        with path.open(newline='') as lines:
+            names += [name for name, _reason in csv.reader(lines)]
+    found = place / 'etc' / 'left-out'
+    found.write_text(''.join(f'^{re.escape(name)}\\b\n' for name in names))
+    return found
 
 
 def prepare(home: Home) -> pathlib.Path:
