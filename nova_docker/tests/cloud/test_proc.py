@@ -18,7 +18,10 @@ from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import services
 
-_TOTAL = "awk '/^MemTotal/ {print $2}' /proc/meminfo 2>&1 || true"
+#: Its memory, and its CPUs in each place that tells of them.
+_OWN = ("(awk '/^MemTotal/ {print $2}' /proc/meminfo; "
+        "grep -c ^processor /proc/cpuinfo; grep -c '^cpu[0-9]' /proc/stat) "
+        '2>&1 || true')
 
 
 class ProcTestCase(base.CloudTestCase):
@@ -28,13 +31,14 @@ class ProcTestCase(base.CloudTestCase):
         if not services.is_ours('lxcfs'):
             self.skipTest("the machine's own LXCFS is not ours to kill")
         guest = self.make.login(self.make.server('ssh', wait=('ACTIVE',)))
-        before = guest.run(_TOTAL)
+        before = guest.run(_OWN)
+        self.assertEqual(['65536', '1', '1'], before.split())
         self.addCleanup(services.up)
         services.kill('lxcfs')
-        self.assertNotEqual(before, guest.run(_TOTAL))
+        self.assertNotEqual(before, guest.run(_OWN))
         services.up()
-        clouds.wait_until(lambda: guest.run(_TOTAL) == before,
-                          'the server sees its own memory again')
+        clouds.wait_until(lambda: guest.run(_OWN) == before,
+                          'the server sees what is its own again')
         # They are renewed one after the other.
         clouds.wait_until(
             lambda: guest.run('cd /proc; cat cpuinfo loadavg stat swaps '

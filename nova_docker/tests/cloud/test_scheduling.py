@@ -168,3 +168,13 @@ class DedicatedTestCase(SchedulingTestCase):
 
         self.make.delete(pinned)
         self.assertEqual('1', self.make.prints(_CPUS, flavor=flavor))
+
+    def test_one_of_its_own_and_a_shared_one(self) -> None:
+        mixed = self.make.server(flavor=self.make.flavor(
+            {'hw:cpu_policy': 'mixed', 'hw:cpu_dedicated_mask': '^0'},
+            vcpus=2), metadata={
+                'docker:command': f"sh -c '{_CPUS}; exec sleep 3600'"})
+        self.assertEqual('0-1', mixed.wait_for_console('\n').strip())
+        [provider] = host.allocations(mixed.id).values()
+        self.assertEqual((1, 1), tuple(
+            provider['resources'][kind] for kind in ('PCPU', 'VCPU')))

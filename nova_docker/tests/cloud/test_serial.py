@@ -118,6 +118,18 @@ class SerialTestCase(base.CloudTestCase):
         viewer.leaves()
         self.assert_shows(b'hello 42', self.connect())
 
+    def test_a_viewer_that_stops_looking(self) -> None:
+        """It holds up neither the server nor its host."""
+        deaf = self.connect()
+        self.assert_works(deaf)
+        # Some 7 MB, more than any buffer on the way takes.
+        deaf.types(b'seq 1000000; echo is $((6 * 7))\n')
+        self.server.wait_for_console('is 42')
+        self.assert_works(self.connect())
+        self.make.server(wait=('ACTIVE',))
+        clouds.connection('demo').compute.stop_server(self.server.id)
+        self.server.wait_for('SHUTOFF', seconds=_PROMPTLY)
+
     def test_the_end_of_the_server(self) -> None:
         viewer = self.connect()
         self.assert_works(viewer)
