@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import inspect
 import pathlib
 
 import ddt
@@ -113,7 +114,9 @@ def _matrix() -> configparser.ConfigParser:
 def _overridden(method: str) -> bool:
     # An operation must not be judged by a method that Nova does not have.
     ours = getattr(driver.DockerDriver, method)
-    return ours is not getattr(nova_driver.ComputeDriver, method)
+    # One of ours that says so does not do it either.
+    return (ours is not getattr(nova_driver.ComputeDriver, method)
+            and 'NotImplementedError' not in inspect.getsource(ours))
 
 
 def _claimed(capability: str) -> bool:
@@ -162,4 +165,5 @@ class SupportMatrixTestCase(base.BaseTestCase):
         for section in OPERATIONS:
             operation = matrix[f'operation.{section}']
             if operation['driver.docker'] == 'partial':
-                self.assertIn('driver-notes.docker', operation)
+                self.assertRegex(
+                    operation.get('driver-notes.docker', ''), r'\w')
