@@ -135,6 +135,16 @@ class Server:
         self._compute.shelve_server(self.id)
         self.wait_for('SHELVED_OFFLOADED')
 
+    def shelve_here(self) -> None:
+        """Shelve it in a cloud that leaves it on its host."""
+        self._compute.shelve_server(self.id)
+        self.wait_for('SHELVED')
+
+    def offload(self) -> None:
+        """Have an operator take a shelved server from its host."""
+        clouds.connection('admin').compute.shelve_offload_server(self.id)
+        self.wait_for('SHELVED_OFFLOADED')
+
     def unshelve(self) -> None:
         self._compute.unshelve_server(self.id)
         self.wait_for('ACTIVE')

@@ -29,6 +29,10 @@ from nova_docker.tests.cloud import services
 _SLOW = ('trap "sleep 6; echo bye; exit 0" TERM; echo ready; '
          'while :; do sleep 1; done')
 
+#: Seconds for which a deleted server can be restored, where an operator asks
+#: for that; much more than a test takes to do so.
+_KEPT = 90
+
 
 class OperatorTestCase(base.CloudTestCase):
     """Two servers with data, one of them stopped."""
@@ -195,6 +199,13 @@ class EngineTestCase(OperatorTestCase):
         self._revive()
         self._assert_all_start_again()
 
+    def test_host_boot(self) -> None:
+        """Unless an operator asks for more, no server starts by itself."""
+        self._kill('nova-compute')
+        self._kill('docker')
+        self._revive()
+        self._assert_all_start_again()
+
     def test_killed_while_one_boots(self) -> None:
         """Nobody can clean up without the engine, but when it is back."""
         # Or the boot might end first: it waits until Neutron has its port.
@@ -223,17 +234,28 @@ class EngineTestCase(OperatorTestCase):
 
 
 class OptionsTestCase(OperatorTestCase):
-    """What an operator has to ask for: host boot, and deletion with delay."""
+    """What an operator has to ask for: host boot, and actions with delay."""
+
+    #: A server that was deleted when the first test began.
+    doomed: ClassVar[servers.Server]
+    remains: ClassVar[host.Traces]
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
+        cls.doomed = cls.shared.server()
         files = 'nova/nova.conf', 'nova/compute.conf'
         cls.addClassCleanup(services.set_options, {}, *files)
         services.set_options({
             'DEFAULT': {'resume_guests_state_on_host_boot': 'true',
-                        'reclaim_instance_interval': '3600'},
+                        'reclaim_instance_interval': str(_KEPT),
+                        'shelved_offload_time': '-1'},
         }, *files)
+        # A server of a host that is down is deleted at once.
+        clouds.wait_until(lambda: services.compute_service().state == 'up',
+                          'the host is up')
+        cls.remains = host.Traces.of(cls.doomed.id)
+        cls.doomed.soft_delete()
 
     def test_host_boot(self) -> None:
         """What ran before runs again, with its network; the rest does not."""
@@ -265,3 +287,22 @@ class OptionsTestCase(OperatorTestCase):
         self.assertNotEqual([], traces.left())
         clouds.connection('demo').compute.delete_server(doomed.id, force=True)
         clouds.wait_until(lambda: not traces.left(), 'nothing is left')
+
+    def test_when_its_time_is_over(self) -> None:
+        self.assertTrue(self.remains.containers)
+        # Nova looks for such servers once a minute.
+        clouds.wait_until(lambda: not self.remains.left(),
+                          'nothing is left', _KEPT + clouds.PATIENCE)
+
+    def test_shelved_and_offloaded(self) -> None:
+        """First it stays on its host, stopped; then nothing of it does."""
+        shelved = self.running
+        shelved.shelve_here()
+        self.assertFalse(host.workload(shelved.id)['State']['Running'])
+        shelved.unshelve()
+        self.assertEqual('precious', self.guest.again().run('cat /root/data'))
+        shelved.shelve_here()
+        shelved.offload()
+        self.assertEqual([], host.containers(shelved.id))
+        shelved.unshelve()
+        self.assertEqual('precious', self.guest.again().run('cat /root/data'))
