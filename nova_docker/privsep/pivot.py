@@ -29,9 +29,11 @@ import select
 import stat
 
 from nova_docker import privsep
+from nova_docker.privsep import blocks
 from nova_docker.privsep import checks
 from nova_docker.privsep import inside
 from nova_docker.privsep import namespaces
+from nova_docker.privsep import programs
 
 # The newer system calls have one number on every machine.
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
@@ -96,7 +98,8 @@ def enter(pid: int, source: str, target: str, left: Sequence[str],
     :param workdir: the program's working directory; made if it is missing
     :returns: False if the container has that root already
     :raises Refusal: it has no such program, or what is mounted can't have
-        its place
+        its place; ETIMEDOUT where the program, or its working directory, is
+        on storage that does not answer
     :raises ProcessLookupError: the container has ended
     """
     checks.process(pid)
@@ -108,9 +111,16 @@ def enter(pid: int, source: str, target: str, left: Sequence[str],
             namespaces.of_process(pid, namespaces.MOUNT))
         own = os.open('/proc', os.O_PATH | os.O_DIRECTORY)
         held.callback(os.close, own)
-        return namespaces.run_in(
+        words = namespaces.run_in(
             namespace, _enter, held, own, ending, os.stat(source), target,
-            [target, *left], pipe, program, path, workdir)
+            [target, *left], pipe)
+        if words is None:
+            return False
+        found = programs.find(namespace, program, path, workdir,
+                              blocks.SILENCE)
+        os.write(words, b'%s\0%s\0' % (os.fsencode(workdir),
+                                       os.fsencode(found)))
+        return True
 
 
 @privsep.root_pctxt.entrypoint
@@ -149,16 +159,16 @@ def _named() -> Iterator[None]:
 
 def _enter(held: contextlib.ExitStack, own: int, ending: int,
            source: os.stat_result, target: str, stays: Sequence[str],
-           pipe: str, program: str, path: Sequence[str],
-           workdir: str) -> bool:
-    """Do it, inside the container.
+           pipe: str) -> int | None:
+    """Have the volume as the root, inside the container.
 
     The old root is the driver's own and has no links. Nothing of the volume
-    is found but by way of :mod:`nova_docker.privsep.inside`, until it is the
-    root.
+    is found but by way of :mod:`nova_docker.privsep.inside`.
+
+    :returns: the pipe; None if it is the root already
     """
     if os.path.samestat(source, os.stat('/')):
-        return False
+        return None
     root = _opened(held, target, os.O_PATH | os.O_DIRECTORY)
     if not os.path.samestat(source, os.fstat(root)):
         raise OSError(errno.ENODEV, 'the volume is not in the container')
@@ -174,11 +184,7 @@ def _enter(held: contextlib.ExitStack, own: int, ending: int,
     _check(_syscall(_PIVOT_ROOT, b'.', b'.'), target)
     # The old one lies over the new one at the same place.
     _check(_umount(b'.', _MNT_DETACH), target)
-    # What is found from here on is found as the container itself finds it.
-    _go_to(workdir)
-    found = _found(program, path)
-    os.write(words, b'%s\0%s\0' % (os.fsencode(workdir), os.fsencode(found)))
-    return True
+    return words
 
 
 def _reached(held: contextlib.ExitStack, own: int, pipe: str,
@@ -286,31 +292,6 @@ def _file(held: contextlib.ExitStack, root: int, path: str) -> int:
                 os.path.dirname(path), os.readlink(name, dir_fd=directory)
             ).lstrip('/'))
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-
-
-def _go_to(workdir: str) -> None:
-    """Make the working directory, as far as it is missing, and enter it.
-
-    However deep it is.
-    """
-    for part in workdir.split('/'):
-        if part:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(part, 0o755)
-            os.chdir(part)
-    os.chdir('/')
-    os.chdir(workdir)
-
-
-def _found(program: str, path: Sequence[str]) -> str:
-    """Return where a program is; a relative path begins at the present."""
-    for each in ([program] if '/' in program else
-                 [os.path.join(directory, program) for directory in path]):
-        with contextlib.suppress(OSError):
-            mode = os.stat(each).st_mode
-            if stat.S_ISREG(mode) and mode & 0o111:
-                return each
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
 
 
 def _set_read_only(root: int) -> None:

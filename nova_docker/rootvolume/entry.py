@@ -120,16 +120,22 @@ class Entry:
             with self._explained(container):
                 _pivot(container)
         except Exception:
-            # Whatever it was: nothing may run beside its volume.
-            self._engine.signal(name, 'SIGKILL')
+            # Whatever it was: nothing may run beside its volume. Who was
+            # started since waits.
+            if self._pid(name) == container['State']['Pid']:
+                self._engine.signal(name, 'SIGKILL')
             raise
+
+    def _pid(self, name: str) -> int:
+        """Return the main process of a workload; 0 if it does not run."""
+        return int(self._engine.container(name)['State']['Pid'])
 
     @contextlib.contextmanager
     def _explained(self, container: client.Document) -> Iterator[None]:
         """Say of a failure which volume it is of."""
         try:
             yield
-        except ProcessLookupError as error:
+        except (ProcessLookupError, BrokenPipeError) as error:
             raise errors.EngineBadRequest(
                 'the container has ended before its root volume was entered.'
             ) from error
@@ -144,6 +150,10 @@ class Entry:
                 error.code, error.path) == (errno.ENOENT, program):
             return (f"the command '{program}' does not exist on the {volume} "
                     f'or is not executable. {_MEND}')
+        if isinstance(error, pivot.Refusal) and error.code == errno.ETIMEDOUT:
+            return (f"the command '{program}', or its working directory "
+                    f"'{layout.workdir(container)}', is on storage that does "
+                    'not answer.')
         # Of one that has no number, the words are all that it has.
         reason = getattr(error, 'strerror', None) or error
         return f'the {volume} can not be used: {reason}. {_MEND}'

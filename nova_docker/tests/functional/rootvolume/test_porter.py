@@ -18,6 +18,7 @@ import dataclasses
 import os
 import signal
 import threading
+import types
 from typing import Any
 from unittest import mock
 
@@ -33,6 +34,7 @@ from nova import utils
 from nova_docker import driver
 from nova_docker import names
 from nova_docker.privsep import pivot
+from nova_docker.privsep import programs
 from nova_docker.rootvolume import layout
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import proxy
@@ -102,6 +104,11 @@ class PorterTestCase(killing.KilledCase, base.RootTestCase):
                          self.logged.output, 'it has its root volume')
         self.inside(self.instance, 'ls', '/mine')
 
+    def wait_until_let_in(self, times: int) -> None:
+        tests.wait_until(
+            lambda: self.logged.output.count('which it has now') == times,
+            'it has its root volume once more')
+
     def start_by_hand(self) -> None:
         self.engine.start(self.name)
 
@@ -113,11 +120,29 @@ class PorterTestCase(killing.KilledCase, base.RootTestCase):
     def test_again_by_hand(self) -> None:
         docker = self.follow()
         docker.power_on(self.context, self.instance, model.NetworkInfo())
-        for _time in range(3):
+        for times in range(1, 4):
             self.engine.stop(self.name, 0)
             self.start_by_hand()
-            tests.wait_until(self.is_in, 'it has its root volume')
+            self.wait_until_let_in(times)
             self.inside(self.instance, 'ls', '/mine')
+
+    def test_started_anew_while_it_enters(self) -> None:
+        """What was to end the first one does not end the second."""
+        real, calls = programs.find, []
+
+        def find(*arguments: Any) -> str:
+            calls.append(arguments)
+            if len(calls) == 1:
+                self.engine.stop(self.name, 0)
+                self.start_by_hand()
+            return real(*arguments)
+
+        self.useFixture(fixtures.MockPatchObject(
+            programs, 'find', autospec=True, side_effect=find))
+        self.follow()
+        self.start_by_hand()
+        self.wait_until_in()
+        self.assertEqual(2, len(calls))
 
     def test_while_the_engine_was_away(self) -> None:
         wire = self.useFixture(proxy.Proxy(self.url))
@@ -212,18 +237,19 @@ class PorterTestCase(killing.KilledCase, base.RootTestCase):
 
     def test_killed_when_it_has_entered(self) -> None:
         """It has no words yet: it ends, and can be started."""
-        self.kill_in('_found', 1)
+        self.kill_in('find', 1, programs)
         self.wait_for_end(self.instance)
         docker = self.follow()
         docker.power_on(self.context, self.instance, model.NetworkInfo())
         self.inside(self.instance, 'ls', '/mine')
 
-    def kill_in(self, function: str, times: int) -> None:
+    def kill_in(self, function: str, times: int,
+                module: types.ModuleType = pivot) -> None:
         """Start it, and kill nova-compute when it calls a function.
 
         :param times: which call it is
         """
-        real, calls = getattr(pivot, function), []
+        real, calls = getattr(module, function), []
 
         def kill(*arguments: Any) -> Any:
             calls.append(arguments)
@@ -231,7 +257,7 @@ class PorterTestCase(killing.KilledCase, base.RootTestCase):
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*arguments)
 
-        with mock.patch.object(pivot, function, autospec=True,
+        with mock.patch.object(module, function, autospec=True,
                                side_effect=kill):
             self.assertEqual(-signal.SIGKILL, self.in_process(
                 lambda docker: docker.power_on(

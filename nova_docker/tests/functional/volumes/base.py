@@ -14,10 +14,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import hashlib
 import os
 import pathlib
 import subprocess
+import threading
 from typing import Any
 import uuid
 
@@ -113,6 +115,22 @@ class VolumesTestCase(base.EngineTestCase):
             self.attachments.discard(record)
         for volume in self._made:
             volume.remove()
+
+    def soon(self, act: Callable[[], Any]) -> Any:
+        """Return what an act does, which does not wait for the storage."""
+        found: list[Any] = []
+
+        def work() -> None:
+            try:
+                found.append(act())
+            except Exception as error:
+                found.append(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(tests.PATIENCE)
+        self.assertTrue(found, 'it waits for the storage')
+        return found[0]
 
     def start(self, script: str = 'sleep 1000',
               **fields: Any) -> objects.Instance:

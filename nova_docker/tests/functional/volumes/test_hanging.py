@@ -14,9 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import pathlib
-import threading
 from typing import Any
 import uuid
 
@@ -94,22 +92,6 @@ class HangingTestCase(base.VolumesTestCase):
                     f'sleep 1000 3< {file} > /dev/null 2>&1 < /dev/null &')
         tests.wait_until(lambda: holders.holders(str(point)),
                          'it has the file open')
-
-    def soon(self, act: Callable[[], Any]) -> Any:
-        """Return what an act does, which does not wait for the storage."""
-        found: list[Any] = []
-
-        def work() -> None:
-            try:
-                found.append(act())
-            except Exception as error:
-                found.append(error)
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        thread.join(tests.PATIENCE)
-        self.assertTrue(found, 'it waits for the storage')
-        return found[0]
 
     def record(self, state: records.State) -> records.Record:
         """Have a record of the volume that is a file."""
