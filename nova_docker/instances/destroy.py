@@ -14,9 +14,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from nova.compute import task_states
 from nova.network import model
 
+from nova import exception
 from nova import objects
 from nova_docker.console import serial
 from nova_docker import errors
@@ -83,7 +86,7 @@ class Destroy:
                 network_info: model.NetworkInfo) -> None:
         errors.take_all(
             lambda: self._disks.unmount(instance),
-            lambda: self._volumes.discard_lost(instance),
+            lambda: self._discard_lost(instance),
             lambda: self._workloads.discard(instance),
             lambda: self._drives.discard(instance.uuid),
             lambda: self._volumes.remove(instance),
@@ -91,6 +94,11 @@ class Destroy:
             lambda: self._network.remove(instance, network_info),
             # Not before the workload is gone: none is opened after it.
             lambda: self._consoles.close(instance))
+
+    def _discard_lost(self, instance: objects.Instance) -> None:
+        # What its processes keep goes with the other volumes, after them.
+        with contextlib.suppress(exception.DeviceDetachFailed):
+            self._volumes.discard_lost(instance)
 
     def _stop(self, instance: objects.Instance) -> None:
         try:

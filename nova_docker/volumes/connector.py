@@ -124,9 +124,14 @@ def extend_decrypted(context: Any, link: str,
 
 def close(link: str, encryption: Mapping[str, Any]) -> None:
     """Undo :func:`decrypt`; can be run again."""
-    if os.path.lexists(link):
+    if is_open(link):
         _encryptor(link, encryption).detach_volume(**encryption)
         os.unlink(link)
+
+
+def is_open(link: str) -> bool:
+    """Tell whether :func:`decrypt` has not been undone."""
+    return os.path.lexists(link)
 
 
 def _encryptor(link: str, encryption: Mapping[str, Any]) -> Any:

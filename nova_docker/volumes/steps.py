@@ -228,13 +228,25 @@ class Steps:
         It is disconnected first: what waits for it ends with an error then,
         and keeps nothing else any more. A share can't be; who waits for that
         gets an error if it has none but this volume.
+
+        :raises DeviceDetachFailed: it is encrypted, and its decrypted device
+            stays. The kernel does not remove that when its last user ends,
+            so this has to be tried again.
         """
         LOG.warning('The storage of volume %s does not answer. What is not '
                     'written to it by now is lost.', record.volume,
                     instance_uuid=record.instance)
         connector.disconnect(record.connection, record.found, force=True)
-        with contextlib.suppress(tenacity.RetryError):
+        try:
             self.patiently(self._try_to_drop, record, _LOST)
+        except tenacity.RetryError as error:
+            link = self._records.link(record)
+            if record.encryption and connector.is_open(link):
+                raise in_use(record, 'its storage does not answer, and a '
+                                     'process uses it.') from error
+            LOG.warning('The loop device of %s, for volume %s, stays until '
+                        'nobody uses it.', record.path, record.volume,
+                        instance_uuid=record.instance)
 
     def _try_to_drop(self, record: records.Record) -> bool:
         """Return False as long as somebody waits for it."""

@@ -64,9 +64,13 @@ class SilenceTestCase(base.TestCase):
 
     def test_somebody_waits_all_the_same(self) -> None:
         """It goes with the last one; nothing waits for that."""
+        logged = self.useFixture(fixtures.FakeLogger())
         self.is_attached.return_value = True
-        self.steps.drop(self._record(f'{_SHARE}/volume'))
+        record = self._record(f'{_SHARE}/volume')
+        self.steps.drop(record)
         self.detach.assert_called_with(f'{_SHARE}/volume')
+        self.assertIn(f'The loop device of {record.path}, for volume '
+                      f'{record.volume}, stays', logged.output)
 
     def test_a_share_with_others(self) -> None:
         """Nothing that they write may be lost."""
