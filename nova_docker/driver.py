@@ -54,6 +54,7 @@ from nova_docker.instances import porter
 from nova_docker.instances import power
 from nova_docker.instances import procfiles
 from nova_docker.instances import query
+from nova_docker.instances import quiesce
 from nova_docker.instances import rebuild
 from nova_docker.instances import rescue
 from nova_docker.instances import resize
@@ -174,6 +175,7 @@ class DockerDriver(driver.ComputeDriver):
             engine, workloads, self._power, volumes, self._destroy,
             migration.Migration(image_api, self._snapshot, self._power,
                                 self._spawn, roots, network, local), local)
+        self._quiesce = quiesce.Quiesce(engine, volumes)
         self._passwords = password.Password(engine, contents)
         self._rescue = rescue.Rescue(images, workloads, self._power, disks,
                                      self._passwords)
@@ -382,6 +384,16 @@ class DockerDriver(driver.ComputeDriver):
     def restore(self, instance: objects.Instance) -> None:
         self._volumes.ensure(nova_context.get_admin_context(), instance)
         self._power.restore(instance, connection.known_ports(instance))
+
+    def quiesce(self, context: nova_context.RequestContext,
+                instance: objects.Instance,
+                image_meta: objects.ImageMeta) -> None:
+        self._quiesce.begin(instance, image_meta)
+
+    def unquiesce(self, context: nova_context.RequestContext,
+                  instance: objects.Instance,
+                  image_meta: objects.ImageMeta) -> None:
+        self._quiesce.end(instance, image_meta)
 
     def trigger_crash_dump(self, instance: objects.Instance) -> None:
         self._power.crash(instance)

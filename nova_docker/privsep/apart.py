@@ -107,6 +107,16 @@ def _files_of(path: str) -> Iterator[str]:
             yield from _files_of(f'/dev/{below[0]}')
 
 
+def flush(point: str) -> None:
+    """Write to storage what a mounted file system still has in memory."""
+    descriptor = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(descriptor)
+
+
 def unmount(point: str) -> None:
     """Write what is still to be written, and unmount."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -142,7 +152,7 @@ def _check(result: int) -> None:
 def _main(act: str, path: str) -> int:
     try:
         {'read': read, 'unmount': unmount, 'forsake': forsake,
-         'fail': fail}[act](path)
+         'fail': fail, 'flush': flush}[act](path)
     except OSError as error:
         return error.errno or errno.EIO
     return 0

@@ -136,6 +136,17 @@ def detach(point: str, lazy: bool = False) -> None:
 
 
 @privsep.mount_pctxt.entrypoint
+def flush(point: str) -> None:
+    """Write to storage what was written at an instance's mount point.
+
+    :raises TimeoutError: its storage does not answer
+    :raises OSError: it can't be written to any more
+    """
+    checks.mount_point(point)
+    apart.run('flush', point, blocks.SILENCE, lambda: _is_answering(point))
+
+
+@privsep.mount_pctxt.entrypoint
 def fail(share: str) -> bool:
     """Let what waits for a share whose server is away end with an error.
 

@@ -157,6 +157,13 @@ class Propagation:
             mounts.detach(point, lazy)
         _remove(point)
 
+    def flush(self, uuid: str, kind: Kind, name: str) -> None:
+        """Write to storage what was written to a file system.
+
+        :raises OSError: it can't be, or its storage does not answer
+        """
+        mounts.flush(self.point(uuid, kind, name))
+
     def find(self, uuid: str, kind: Kind, name: str
              ) -> mounttable.Mount | None:
         """Return what is mounted under this name."""

@@ -142,6 +142,14 @@ class Volumes:
         errors.take_all(lambda: self.discard(instance),
                         lambda: self._local.discard(instance))
 
+    def flush(self, instance: objects.Instance) -> None:
+        """Write to their storage what an instance has written to volumes.
+
+        :raises OSError: one can't be written to any more
+        """
+        for record in self._records.of_instance(instance.uuid):
+            self._points.flush(record.instance, record.kind, record.name)
+
     def has_any(self, instance: objects.Instance) -> bool:
         """Whether an instance has a volume on this host."""
         return bool(self._records.of_instance(instance.uuid))

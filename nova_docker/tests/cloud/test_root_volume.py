@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from nova_docker.tests.cloud import base
@@ -86,6 +87,24 @@ class RootVolumeTestCase(base.CloudTestCase):
         self.assertEqual('precious', self.make.login(second).run('cat /note'))
         self.make.delete(second)
         copy.wait_for('available')
+
+    def test_an_image_of_it(self) -> None:
+        """It stands still while Cinder takes the snapshot, if it asks so."""
+        image = clouds.connection('demo').image
+        quiet = self.make.image(
+            image.download_image(clouds.image_id('ssh')).content,
+            os_require_quiesce='yes')
+        server = self.boot('image', quiet, volume_size=1,
+                           delete_on_termination=True)
+        guest = self.make.login(server)
+        guest.run('echo precious > /note')
+        saved = self.make.snapshot(server)
+        [disk] = json.loads(
+            image.get_image(saved).properties['block_device_mapping'])
+        self.make.owned_volume_snapshot(disk['snapshot_id'])
+        self.assertEqual('precious', guest.run('cat /note'))
+        copy = self.make.server(saved)
+        self.assertEqual('precious', self.make.login(copy).run('cat /note'))
 
     def test_shelved(self) -> None:
         volume = self.from_image()

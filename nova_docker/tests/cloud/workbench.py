@@ -218,11 +218,16 @@ class Workbench:
         """Make a snapshot of a volume and return its id."""
         storage = self._demo.block_storage
         made = storage.create_snapshot(volume_id=of.id, name=new_name())
-        self._cleanup(self._delete_volume_snapshot, made.id)
+        return self.owned_volume_snapshot(made.id)
+
+    def owned_volume_snapshot(self, snapshot: str) -> str:
+        """See that a snapshot goes with the test, and return its id."""
+        self._cleanup(self._delete_volume_snapshot, snapshot)
         clouds.wait_until(
-            lambda: storage.get_snapshot(made.id).status == 'available',
-            f'the snapshot {made.id} is available')
-        return str(made.id)
+            lambda: self._demo.block_storage.get_snapshot(
+                snapshot).status == 'available',
+            f'the snapshot {snapshot} is available')
+        return snapshot
 
     def _delete_volume_snapshot(self, snapshot: str) -> None:
         storage = self._demo.block_storage
