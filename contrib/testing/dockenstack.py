@@ -37,6 +37,7 @@ class Dockenstack:
         self.clouds = home / 'clouds.yaml'
         self.tempest = home / 'tempest'
         self._ready: set[tuple[str, ...]] = set()
+        self._has_second = False
         # There while the cloud is up for the tests only, so that the run
         # after one that was killed takes it down.
         self._ours = logs / 'cloud-is-ours'
@@ -63,8 +64,10 @@ class Dockenstack:
                     else ['--without', SECOND_HOST]))
         if wanted in self._ready:
             return
-        if SECOND_HOST in extras:
+        if self._has_second != (SECOND_HOST in extras):
+            # What had it, or had it not, is not there any more.
             self._ready.clear()
+            self._has_second = SECOND_HOST in extras
         if self._run('up', *wanted):
             log = self.log('up')
             raise RuntimeError(

@@ -15,9 +15,11 @@
 import importlib.util
 import pathlib
 import re
+import sys
 from types import ModuleType
 from typing import Any
 
+import fixtures
 from oslotest import base
 
 import nova_docker
@@ -25,9 +27,9 @@ import nova_docker
 _SOURCE = pathlib.Path(nova_docker.__file__).parents[1]
 
 
-def _load() -> ModuleType:
-    path = _SOURCE / 'contrib' / 'testing' / 'outcome.py'
-    spec = importlib.util.spec_from_file_location('outcome', path)
+def _load(name: str) -> ModuleType:
+    path = _SOURCE / 'contrib' / 'testing' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -41,7 +43,7 @@ def _test(name: str, status: str) -> dict[str, str]:
 class OutcomeTestCase(base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.outcome = _load()
+        self.outcome = _load('outcome')
         path = self.create_tempfiles([('skips', (
             '# why\n\na\\.Slow\\..* Takes a day.\n'))])[0]
         self.skips = self.outcome.Patterns(pathlib.Path(path))
@@ -121,3 +123,37 @@ class OutcomeTestCase(base.BaseTestCase):
             'cloud': self.outcome.Outcome(passed=2, failed=['it'])})
         self.assertEqual('5 passed, 1 failed, 1 skipped',
                          table.splitlines()[-1])
+
+
+class CloudTestCase(base.BaseTestCase):
+    """A cloud that writes down how it is brought up."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(fixtures.MonkeyPatch('sys.path', [
+            *sys.path, str(_SOURCE / 'contrib' / 'testing')]))
+        home = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        commands = home / 'contrib' / 'dockenstack'
+        commands.mkdir(parents=True)
+        for name in ('status', 'up'):
+            (commands / name).write_text(f'#!/bin/sh\necho "$*" >> {name}\n')
+            (commands / name).chmod(0o755)
+        self.log = home / 'up'
+        self.cloud = _load('dockenstack').Dockenstack(home, home, {}, home)
+
+    def ups(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+    def test_once_is_enough(self) -> None:
+        for _time in range(2):
+            self.cloud.up('keystone')
+            self.cloud.up()
+        self.assertEqual(['--to keystone --without second-host',
+                          '--without second-host'], self.ups())
+
+    def test_the_second_host_comes_and_goes(self) -> None:
+        for extras in (['second-host'], [], ['second-host'], []):
+            for _time in range(2):
+                self.cloud.up('', *extras)
+        self.assertEqual(['--with second-host', '--without second-host'] * 2,
+                         self.ups())
