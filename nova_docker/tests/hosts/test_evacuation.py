@@ -26,12 +26,13 @@ class EvacuationTestCase(test_migration.MigrationTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.addCleanup(self.revive)
         self.is_dead = False
 
     def kill_host(self) -> None:
         """As a power cut does; the operator tells Nova."""
         self.is_dead = True
+        # Before the servers are deleted, which needs the host.
+        self.addCleanup(self.revive)
         places.cut_power()
         places.set_service(places.SECOND, forced_down=True)
 
