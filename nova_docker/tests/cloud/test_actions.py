@@ -86,6 +86,19 @@ class ActionsTestCase(base.ServerTestCase):
         self.assertEqual('mended', self.guest.run(
             'test ! -e /etc/whose && cat /root/by-the-user'))
 
+    def _swap(self) -> int:
+        """Return the MiB of swap that the server may use.
+
+        Where the host has less, /proc/swaps inside shows no more than that.
+        The first version of cgroups counts swap and memory together.
+        """
+        limit, *memory = (int(each) // units.Mi for each in self.guest.run(
+            'cd /sys/fs/cgroup; if [ -e memory.swap.max ]; '
+            'then cat memory.swap.max; else cd memory; '
+            'cat memory.memsw.limit_in_bytes memory.limit_in_bytes; fi'
+        ).split())
+        return limit - sum(memory)
+
     def _assert_processors(self, number: int) -> None:
         """The server sees so many CPUs, in each place that tells."""
         self.assertEqual([str(number)] * 2, self.guest.run(
@@ -99,8 +112,9 @@ class ActionsTestCase(base.ServerTestCase):
 
     def test_resize_and_confirm(self) -> None:
         started, processes = self._started(), self._processes()
-        self.server.resize(self.make.flavor({}, ram=192, vcpus=2))
+        self.server.resize(self.make.flavor({}, ram=192, vcpus=2, swap=128))
         self.assertEqual(192, self._memory())
+        self.assertEqual(128, self._swap())
         self._assert_processors(2)
         self.server.confirm()
         self.assertEqual(processes, self._processes())
@@ -109,6 +123,7 @@ class ActionsTestCase(base.ServerTestCase):
         self.server.resize(clouds.flavor_id('m1.nano'))
         self.server.confirm()
         self.assertEqual(64, self._memory())
+        self.assertEqual(0, self._swap())
 
     def _started(self) -> str:
         return str(host.workload(self.server.id)['State']['StartedAt'])

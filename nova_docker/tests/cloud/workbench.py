@@ -239,11 +239,11 @@ class Workbench:
     # Flavors
 
     def flavor(self, extra_specs: Mapping[str, str], *, ram: int = 64,
-               vcpus: int = 1, ephemeral: int = 0) -> str:
+               vcpus: int = 1, ephemeral: int = 0, swap: int = 0) -> str:
         """Have an operator make a flavor; return its id."""
         made = self._admin.compute.create_flavor(
             name=new_name(), ram=ram, vcpus=vcpus, disk=1,
-            ephemeral=ephemeral)
+            ephemeral=ephemeral, swap=swap)
         self._cleanup(self._admin.compute.delete_flavor, made.id)
         # Since 2.86 the API refuses what no validator allows.
         answer = self._admin.compute.post(
