@@ -14,8 +14,8 @@
 
 A command begins with ``$`` or ``#``, goes on after a backslash at a line's
 end and in lines that begin with ``>``, and is followed by what it prints. A
-block that no test runs has a comment before it, ``.. not run: REASON``. What
-happens to the cloud before a block is in one, too: ``.. happens: WHAT``.
+block that no test runs has a comment right before it, ``.. not run: REASON``.
+What happens to the cloud before a block is in one, too: ``.. happens: WHAT``.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ SESSIONS: Mapping[str, str] = {
         'doc/source/user/actions.rst',
         'doc/source/user/volumes.rst',
         'doc/source/user/shares.rst'), 'demo'),
+    'doc/source/admin/security.rst': 'admin',
     'doc/source/admin/operation.rst': 'admin',
     'doc/source/admin/troubleshooting.rst': 'admin',
 }
@@ -50,9 +51,11 @@ HOSTS = 'doc/source/admin/hosts.rst'
 INSTALLATION = 'doc/source/admin/install.rst'
 
 _BLOCK = re.compile(r'(?P<indent> *)\.\. code-block:: console$')
-_MARK = re.compile(r' *\.\. not run: (?P<reason>\S.*)$')
-_EVENT = re.compile(r' *\.\. happens: (?P<event>\S.*)$')
+_MARK = re.compile(r' *\.\. (?P<kind>not run|happens): (?P<what>\S.*)$')
 _PROMPT = re.compile(r'[$#] ')
+#: What is typed, and can't be what a command prints: an option at a line's
+#: beginning, or a backslash at its end.
+_TYPED = re.compile(r'\s*--[a-z]|.*\\$')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +102,14 @@ class Block:
         if typed:
             yield Command(begun, '\n'.join(typed), said)
 
+    def torn(self) -> Iterator[int]:
+        """Give the numbers of lines that a lost backslash makes output."""
+        for command in self.commands():
+            after = command.line + len(command.text.split('\n'))
+            for number, line in enumerate(command.output, after):
+                if _TYPED.match(line):
+                    yield number
+
 
 def pages() -> Iterator[str]:
     """Give the paths of all pages in the source tree."""
@@ -109,20 +120,35 @@ def pages() -> Iterator[str]:
 
 def blocks(page: str) -> Iterator[Block]:
     """Give the console blocks of a page in their order."""
-    lines = (SOURCE / page).read_text().splitlines()
-    reason = event = ''
+    yield from parse(page, (SOURCE / page).read_text())
+
+
+def parse(page: str, text: str) -> Iterator[Block]:
+    """Give the console blocks of a page's text in their order.
+
+    A mark is that of the block right after it, and of no later one.
+    """
+    lines = text.splitlines()
+    marks: dict[str, str] = {}
     number = 0
     while number < len(lines):
-        if mark := _MARK.match(lines[number]):
-            reason = mark['reason']
-        if mark := _EVENT.match(lines[number]):
-            event = mark['event']
         if start := _BLOCK.match(lines[number]):
             body = list(_body(lines[number + 1:], len(start['indent'])))
-            yield Block(page, number + 3, reason, event, body)
-            reason = event = ''
+            yield Block(page, number + 3, marks.get('not run', ''),
+                        marks.get('happens', ''), body)
+            marks = {}
             number += len(body)
+        elif mark := _MARK.match(lines[number]):
+            marks[mark['kind']] = mark['what']
+        elif lines[number].strip():
+            marks = {}
         number += 1
+
+
+def marked(page: str) -> int:
+    """Return how many marks a page has."""
+    return sum(bool(_MARK.match(line))
+               for line in (SOURCE / page).read_text().splitlines())
 
 
 def _body(lines: list[str], indent: int) -> Iterator[str]:

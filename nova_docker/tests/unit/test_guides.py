@@ -12,6 +12,7 @@
 
 """Every command in the guides is run by a test, or says why it is not."""
 
+import ddt
 from oslotest import base
 
 from nova_docker.tests import alike
@@ -50,6 +51,76 @@ class GuidesTestCase(base.BaseTestCase):
         for page in guides.pages():
             for block in guides.blocks(page):
                 self.assertRegex(block.lines[0], '^[$#] ', str(block))
+
+
+    def test_a_mark_is_right_before_a_block(self) -> None:
+        for page in guides.pages():
+            self.assertEqual(guides.marked(page), sum(
+                bool(block.reason) + bool(block.event)
+                for block in guides.blocks(page)), page)
+
+    def test_no_part_of_a_command_passes_for_output(self) -> None:
+        self.assertEqual([], [
+            f'{page}:{line}' for page in guides.pages()
+            for block in guides.blocks(page) for line in block.torn()])
+
+
+_PAGE = """\
+.. not run: it rains
+
+.. code-block:: console
+
+   $ first --of a \\
+       --command
+   {output}
+
+{between}
+.. code-block:: console
+
+   $ second
+"""
+
+
+@ddt.ddt
+class BlocksTestCase(base.BaseTestCase):
+    """What is read out of a page."""
+
+    def _read(self, output: str = 'done', between: str = '',
+              ) -> list[guides.Block]:
+        return list(guides.parse('page', _PAGE.format(
+            output=output, between=between)))
+
+    def test_a_mark_is_of_one_block(self) -> None:
+        self.assertEqual(['it rains', ''],
+                         [block.reason for block in self._read()])
+
+    @ddt.data('Text.', '.. note:: Text.', '.. not run: it pours\n\nText.')
+    def test_a_mark_ends_with_other_text(self, between: str) -> None:
+        self.assertEqual(['it rains', ''], [
+            block.reason for block in self._read(between=between)])
+
+    def test_each_block_has_its_own_mark(self) -> None:
+        self.assertEqual(['it rains', 'it pours'], [
+            block.reason
+            for block in self._read(between='.. not run: it pours\n')])
+
+    def test_commands_and_output(self) -> None:
+        [first], [second] = [list(block.commands())
+                             for block in self._read()]
+        self.assertEqual((5, 'first --of a \\\n    --command', ['done', '', '']),
+                         (first.line, first.text, first.output))
+        self.assertEqual('second', second.text)
+
+    @ddt.data('\\', '--wait one', '    --wait one', 'first=1 \\')
+    def test_a_torn_command(self, output: str) -> None:
+        self.assertEqual([7], [line for block in self._read(output)
+                               for line in block.torn()])
+
+    @ddt.data('--- w1 ping statistics ---', '-----', '+-----+', '-N NAME',
+              ' - Passed: 1', '...', '| \\ |', '<a --b>')
+    def test_output(self, output: str) -> None:
+        self.assertEqual([], [line for block in self._read(output)
+                              for line in block.torn()])
 
 
 class LikenessTestCase(base.BaseTestCase):
