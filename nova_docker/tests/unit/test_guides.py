@@ -107,8 +107,9 @@ class BlocksTestCase(base.BaseTestCase):
     def test_commands_and_output(self) -> None:
         [first], [second] = [list(block.commands())
                              for block in self._read()]
-        self.assertEqual((5, 'first --of a \\\n    --command', ['done', '', '']),
-                         (first.line, first.text, first.output))
+        self.assertEqual(
+            (5, 'first --of a \\\n    --command', ['done', '', '']),
+            (first.line, first.text, first.output))
         self.assertEqual('second', second.text)
 
     @ddt.data('\\', '--wait one', '    --wait one', 'first=1 \\')
