@@ -23,6 +23,7 @@ from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import host
 from nova_docker.tests.cloud import servers
 from nova_docker.tests.cloud import services
+from nova_docker.tests.cloud import workbench
 from nova_docker.tests.extras import signing
 
 
@@ -114,6 +115,42 @@ class TrustTestCase(_SigningTestCase):
                       self.refused(image_id, self.root))
         self.assertEqual('ACTIVE', careless.show().status)
         self.boot(image_id)
+
+    def test_it_is_shown_changed_rebuilt_and_listed(self) -> None:
+        """As Tempest's ServerShowV263Test does, and looks into the server."""
+        content = clouds.connection('demo').image.download_image(
+            clouds.image_id('ssh')).content
+        image_id = self.make.image(content, **self.signer.signature(content))
+        server = self.boot(image_id, self.root)
+        guest = self.make.login(server)
+        compute = clouds.connection('demo').compute
+
+        def shown(path: str) -> dict[str, Any]:
+            return dict(compute.get(path, microversion=signing.TRUST).json())
+        self.assertEqual([self.root.id], shown(f'/servers/{server.id}')[
+            'server']['trusted_image_certificates'])
+        compute.update_server(server.id, name=workbench.new_name())
+        guest.run('echo mine > /root/note')
+        server.rebuild(image_id)
+        self.assertEqual('', guest.again().run(
+            'cat /root/note 2>/dev/null || true'))
+        self.assertEqual([[self.root.id]], [
+            each['trusted_image_certificates'] for each in shown(
+                '/servers/detail')['servers'] if each['id'] == server.id])
+
+    def test_a_rebuild_to_a_forged_image(self) -> None:
+        """What it was stays on its disk."""
+        server = self.make.server(
+            image=self.signed(), microversion=signing.TRUST,
+            trusted_image_certificates=[self.root.id])
+        before = host.workload(server.id)['Id']
+        clouds.connection('demo').compute.rebuild_server(
+            server.id, image=self.forged())
+        self.assertIn('its signature is not that of its content',
+                      server.fault())
+        after = host.workload(server.id)
+        self.assertEqual((before, True), (after['Id'],
+                                          after['State']['Running']))
 
     def test_a_snapshot_is_signed_by_nobody(self) -> None:
         server = self.boot(self.signed(), self.root)
