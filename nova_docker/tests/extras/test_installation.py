@@ -65,8 +65,8 @@ class InstallationTestCase(unittest.TestCase):
         super().setUp()
         self.likeness = alike.Likeness()
         self.machine = machine.Machine(
-            self.addCleanup, 'nova-compute', 'openvswitch-switch', 'sudo',
-            'curl')
+            self.addCleanup, 'nova-compute', 'neutron-openvswitch-agent',
+            'sudo', 'curl')
         subprocess.run(
             ['git', 'clone', '--quiet', guides.SOURCE,
              self.machine.root / 'root' / 'nova-docker'], check=True)
@@ -78,22 +78,30 @@ class InstallationTestCase(unittest.TestCase):
     def test_page(self) -> None:
         commands = [command for block in guides.blocks(guides.INSTALLATION)
                     if not block.reason for command in block.commands()]
-        engine, *others, check = commands
+        engine, *others, check, faulty = commands
         self._type(engine)
         self.machine.run(_SERVICES)
         clouds.wait_until(self._engine_answers, 'the engine answers')
         for command in others:
             self._type(command)
-        status, said = self.machine.shell.run(check.text, clouds.PATIENCE)
         # The storage driver and the clock are this machine's.
-        self.assertIn(status, (0, 1), said)
-        self.assertTrue(self.likeness.covers(check.output, said), said)
-        self.assertIn('Every privileged daemon starts', said)
+        self.assertIn('Every privileged daemon starts',
+                      self._check(check, 0, 1))
         self._nova_loads_it()
+        # As if that step had been left out.
+        self.machine.run('gpasswd --delete nova docker')
+        self._check(faulty, 2)
 
     def _type(self, command: guides.Command) -> None:
         self.assertEqual([], [line for line in command.output if line.strip()])
         self.machine.run(command.text)
+
+    def _check(self, command: guides.Command, *expected: int) -> str:
+        """Check the host; what is said is what the page shows."""
+        status, said = self.machine.shell.run(command.text, clouds.PATIENCE)
+        self.assertIn(status, expected, said)
+        self.assertTrue(self.likeness.covers(command.output, said), said)
+        return said
 
     def _engine_answers(self) -> bool:
         return self.machine.shell.run(
