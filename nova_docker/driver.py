@@ -40,6 +40,7 @@ from nova_docker import health
 from nova_docker.images import cache
 from nova_docker.images import snapshot
 from nova_docker.images import store
+from nova_docker.instances import attempt
 from nova_docker.instances import configdrive
 from nova_docker.instances import destroy
 from nova_docker.instances import devices
@@ -171,10 +172,12 @@ class DockerDriver(driver.ComputeDriver):
                                   volumes, self._destroy, virtapi, roots)
         self._rebuild = rebuild.Rebuild(images, workloads, self._power,
                                         disks, self._spawn)
+        self._attempts = attempt.Attempt(engine, boxes)
         self._resize = resize.Resize(
             engine, workloads, self._power, volumes, self._destroy,
             migration.Migration(image_api, self._snapshot, self._power,
-                                self._spawn, roots, network, local), local)
+                                self._spawn, roots, network, local),
+            local, self._attempts)
         self._quiesce = quiesce.Quiesce(engine, volumes)
         self._passwords = password.Password(engine, contents)
         self._rescue = rescue.Rescue(images, workloads, self._power, disks,
@@ -198,6 +201,7 @@ class DockerDriver(driver.ComputeDriver):
         for part in (self._network, self._volumes, self._suspension):
             part.prepare()
         self._snapshot.discard_leftovers()
+        self._attempts.discard_leftovers()
         self._rescue.recover()
         self._lifecycle.start()
         self._procfiles.start()

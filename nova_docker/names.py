@@ -59,6 +59,7 @@ class Role(enum.StrEnum):
     SANDBOX = 'sandbox'
     CONFIG = 'config'
     UNPACKING = 'unpacking'
+    ATTEMPT = 'attempt'
 
 
 def workload(uuid: str) -> str:
@@ -99,6 +100,11 @@ def root(uuid: str) -> str:
 def trial() -> str:
     """Return the name of the container that checkpoints are tried on."""
     return 'nova-docker-trial'
+
+
+def attempt(uuid: str) -> str:
+    """Return the name of the container that a flavor is tried with."""
+    return f'nova-{uuid}-attempt'
 
 
 def instance_uuid(container_name: str) -> str | None:

@@ -169,6 +169,26 @@ def workload(instance: objects.Instance, image: str, host: Host, *,
     return {key: value for key, value in body.items() if value is not None}
 
 
+def attempt(body: Document, image: str, network: str) -> Document:
+    """Return the create arguments of a container that a flavor is tried with.
+
+    :param body: of the workload to be, as :func:`workload` returns it
+    :param image: the sandbox's engine image: nothing of the tenant's runs
+    :param network: the mode of its network
+    """
+    others = {'Binds', 'Mounts', 'LogConfig', 'NetworkMode'}
+    return {
+        'Image': image,
+        'Labels': {names.ROLE: names.Role.ATTEMPT},
+        'HostConfig': {
+            **{key: value for key, value in body['HostConfig'].items()
+               if key not in others},
+            'NetworkMode': network,
+            'LogConfig': {'Type': 'none'},
+        },
+    }
+
+
 def trial(image: str, host: Host) -> Document:
     """Return the create arguments of a container to try checkpoints on.
 

@@ -26,6 +26,7 @@ from nova import objects
 from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.instances import attempt
 from nova_docker.instances import configdrive
 from nova_docker.instances import destroy
 from nova_docker.instances import migration
@@ -55,12 +56,14 @@ class Resize:
     :param remove: removes what has left for another host
     :param moves: brings disks to another host
     :param local: has the ephemeral disks
+    :param attempts: tries what the engine refuses late
     """
 
     def __init__(self, engine: client.Engine, workloads: workload.Workload,
                  stops: power.Power, attached: whole.Volumes,
                  remove: destroy.Destroy, moves: migration.Migration,
-                 local: ephemeral.Ephemeral) -> None:
+                 local: ephemeral.Ephemeral,
+                 attempts: attempt.Attempt) -> None:
         self._engine = engine
         self._workloads = workloads
         self._power = stops
@@ -68,6 +71,7 @@ class Resize:
         self._remove = remove
         self._moves = moves
         self._local = local
+        self._try = attempts
 
     def begin(self, context: Any, instance: objects.Instance, dest: str,
               flavor: objects.Flavor, details: configdrive.Details,
@@ -147,6 +151,7 @@ class Resize:
             old = self._workloads.body(instance, '')
             new = self._workloads.body(instance, '', flavor=flavor)
             if spec.needs_new_container(old, new):
+                self._try(instance, new)
                 self._replace(instance, flavor, timeout)
             else:
                 self._refuse_too_small(instance, flavor)

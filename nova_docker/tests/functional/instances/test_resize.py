@@ -32,11 +32,13 @@ from nova import objects
 from nova_docker.conf import CONF
 from nova_docker import errors
 from nova_docker.images import snapshot
+from nova_docker.instances import attempt
 from nova_docker.instances import configdrive
 from nova_docker.instances import migration
 from nova_docker.instances import resize
 from nova_docker.instances import spawn
 from nova_docker import names
+from nova_docker import spec
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
 from nova_docker.tests.functional.volumes import base as volumes
@@ -55,13 +57,14 @@ class ResizeTestCase(base.EngineTestCase):
         self.glance = mock.create_autospec(glance.API, instance=True)
         self.glance.create.return_value = {'id': 'temporary'}
         self.build = mock.create_autospec(spawn.Spawn, instance=True)
+        self.attempts = attempt.Attempt(self.engine, self.boxes)
         self.resize = resize.Resize(
             self.engine, self.workloads, self.power, self.attached,
             self.make_destroy(),
             migration.Migration(
                 self.glance, snapshot.Snapshot(self.engine, self.glance),
                 self.power, self.build, self.roots, self.network, self.local),
-            self.local)
+            self.local, self.attempts)
         self.context = context.get_admin_context()
 
     def started(self, flavor: objects.Flavor | None = None,
@@ -177,13 +180,53 @@ class LimitsTestCase(ResizeTestCase):
 
     def test_a_bad_flavor_changes_nothing(self) -> None:
         instance = self.started()
-        for spec in ({'docker:runtime': 'none-such'},
-                     {'quota:cpu_shares': 'many'}):
+        for extra in ({'docker:runtime': 'none-such'},
+                      {'quota:cpu_shares': 'many'}):
             error = self.assertRaises(
                 exception.InstanceFaultRollback, self.begin, instance,
-                tests.make_flavor(memory_mb=96, extra_specs=spec))
-            self.assertIn(next(iter(spec)), str(error))
+                tests.make_flavor(memory_mb=96, extra_specs=extra))
+            self.assertIn(next(iter(extra)), str(error))
         self.assertEqual(64, self.limits(instance)[0])
+
+
+class RefusedTestCase(ResizeTestCase):
+    """What the engine refuses only when it starts a container."""
+
+    def test_it_runs_on(self) -> None:
+        instance = self.started()
+        pid = self.state(instance)['Pid']
+        for key, value, word in (
+                ('docker:device_0', '/dev/nosuch', '/dev/nosuch'),
+                ('docker:sysctl_kernel.msgmax', 'many', 'msgmax')):
+            error = self.assertRaises(
+                exception.InstanceFaultRollback, self.begin, instance,
+                tests.make_flavor(extra_specs={key: value}))
+            self.assertIn(word, str(error))
+            self.assertEqual(pid, self.state(instance)['Pid'])
+        self.assertEqual([], self.left())
+
+    def test_one_that_is_stopped(self) -> None:
+        instance = self.started()
+        self.power.off(instance)
+        self.boxes.stop(instance.uuid)
+        self.assertRaises(
+            exception.InstanceFaultRollback, self.begin, instance,
+            tests.make_flavor(extra_specs={'docker:device_0': '/dev/nosuch'}))
+        self.begin(instance, tests.make_flavor(
+            extra_specs={'docker:device_0': '/dev/full'}))
+        self.assertEqual([], self.left())
+
+    def test_what_a_kill_has_left(self) -> None:
+        instance = self.started()
+        self.engine.create(names.attempt(instance.uuid), spec.attempt(
+            self.workloads.body(instance, ''), self.boxes.prepare(), 'none'))
+        self.assertEqual(1, len(self.left()))
+        self.attempts.discard_leftovers()
+        self.assertEqual([], self.left())
+        self.assertTrue(self.state(instance)['Running'])
+
+    def left(self) -> list[dict[str, Any]]:
+        return self.engine.containers([f'{names.ROLE}={names.Role.ATTEMPT}'])
 
 
 class NewContainerTestCase(ResizeTestCase):
