@@ -172,12 +172,14 @@ class DockerDriver(driver.ComputeDriver):
                                   volumes, self._destroy, virtapi, roots)
         self._rebuild = rebuild.Rebuild(images, workloads, self._power,
                                         disks, self._spawn)
-        self._attempts = attempt.Attempt(engine, boxes)
+        attempts = attempt.Attempt(engine, boxes)
+        #: In this order, before any instance is looked at.
+        self._prepared = network, volumes, self._suspension, attempts
         self._resize = resize.Resize(
             engine, workloads, self._power, volumes, self._destroy,
             migration.Migration(image_api, self._snapshot, self._power,
                                 self._spawn, roots, network, local),
-            local, self._attempts)
+            local, attempts)
         self._quiesce = quiesce.Quiesce(engine, volumes)
         self._passwords = password.Password(engine, contents)
         self._rescue = rescue.Rescue(images, workloads, self._power, disks,
@@ -198,10 +200,9 @@ class DockerDriver(driver.ComputeDriver):
     def init_host(self, host: str) -> None:
         startup.check(self._engine)
         os_vif.initialize()
-        for part in (self._network, self._volumes, self._suspension):
+        for part in self._prepared:
             part.prepare()
         self._snapshot.discard_leftovers()
-        self._attempts.discard_leftovers()
         self._rescue.recover()
         self._lifecycle.start()
         self._procfiles.start()

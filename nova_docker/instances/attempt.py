@@ -53,7 +53,7 @@ class Attempt:
                 body, self._boxes.prepare(), self._network(instance)))
             self._engine.start(name)
 
-    def discard_leftovers(self) -> None:
+    def prepare(self) -> None:
         """Remove what a nova-compute that was killed has left."""
         for container in self._engine.containers(
                 [f'{names.ROLE}={names.Role.ATTEMPT}']):

@@ -221,7 +221,7 @@ class RefusedTestCase(ResizeTestCase):
         self.engine.create(names.attempt(instance.uuid), spec.attempt(
             self.workloads.body(instance, ''), self.boxes.prepare(), 'none'))
         self.assertEqual(1, len(self.left()))
-        self.attempts.discard_leftovers()
+        self.attempts.prepare()
         self.assertEqual([], self.left())
         self.assertTrue(self.state(instance)['Running'])
 
