@@ -10,7 +10,6 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-
 """Finds what a container is to run, in a process of its own.
 
 That may be on storage which hangs, where nobody but a process can be told to
