@@ -240,8 +240,14 @@ class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
         calls = self._calls
         command_id = calls.exec_create(name, list(command), stdin=True,
                                        user='0:0')['Id']
-        output = streams.exchange(
-            calls.exec_start(command_id, socket=True), entered)
+        # The SDK's own call gives a socket, which has lost what came in one
+        # piece with the engine's answer.
+        answer = calls._post_json(
+            calls._url('/exec/{0}/start', command_id),
+            data={'Tty': False, 'Detach': False}, stream=True,
+            headers={'Connection': 'Upgrade', 'Upgrade': 'tcp'})
+        calls._raise_for_status(answer)
+        output = streams.exchange(answer, entered)
         return int(calls.exec_inspect(command_id)['ExitCode']), output
 
     @failures.checked

@@ -136,17 +136,22 @@ class Attachment:
         self._connection.close()
 
 
-def exchange(connection: Any, entered: bytes) -> bytes:
+def exchange(answer: requests.Response, entered: bytes) -> bytes:
     """Send a command its input, and return all that it writes.
 
-    :param connection: the SDK's, to a command without a terminal
+    :param answer: the engine's, which switched protocols to those of a command
+        without a terminal
     """
-    with contextlib.closing(connection):
+    with contextlib.closing(answer):
+        # Its HTTP library tells nothing of what is below it.
+        raw: Any = answer.raw
+        connection = raw.connection.sock
         try:
-            connection._sock.sendall(entered)
-            connection._sock.shutdown(socket.SHUT_WR)
+            connection.sendall(entered)
+            connection.shutdown(socket.SHUT_WR)
+            # Not from the socket: this has what came with the answer.
             return b''.join(payload(iter(
-                lambda: connection._sock.recv(_PIECE), b'')))
+                lambda: raw._fp.fp.read1(_PIECE), b'')))
         except OSError as error:
             raise errors.EngineUnavailable(str(error)) from error
 

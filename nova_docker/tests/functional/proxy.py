@@ -36,6 +36,7 @@ class Proxy(fixtures.Fixture):
         self._listener: socket.socket | None = None
         self._connections: list[socket.socket] = []
         self._hanging = False
+        self._gathering = False
 
     def _setUp(self) -> None:
         home = tempfile.TemporaryDirectory()
@@ -72,6 +73,13 @@ class Proxy(fixtures.Fixture):
         """Take connections and bytes, and answer nothing any more."""
         self._hanging = True
 
+    def gather(self) -> None:
+        """Let what follows a switch of protocols come in one piece with it.
+
+        It may do so wherever much else is to be done.
+        """
+        self._gathering = True
+
     @staticmethod
     def _serve(target: object, *arguments: object) -> None:
         threading.Thread(target=target, args=arguments,  # type: ignore
@@ -95,6 +103,11 @@ class Proxy(fixtures.Fixture):
     def _carry(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if self._gathering and data.startswith(b'HTTP/1.1 101'):
+                    # The header itself comes in several pieces.
+                    while not data.partition(b'\r\n\r\n')[2] and (
+                            more := source.recv(65536)):
+                        data += more
                 if not self._hanging:
                     target.sendall(data)
             target.shutdown(socket.SHUT_WR)

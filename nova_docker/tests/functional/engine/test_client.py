@@ -172,6 +172,21 @@ class UnavailableTestCase(base.EngineTestCase):
         engine.info()
 
 
+class RunTestCase(base.EngineTestCase):
+    def test_no_byte_is_lost(self) -> None:
+        """Also of what is there before the engine's answer is read."""
+        instance = self.run_workload(self.make_image())
+        wire = self.useFixture(proxy.Proxy(self.url))
+        wire.gather()
+        engine = client.Engine(wire.url)
+        text = '0123456789' * 3000
+        self.assertEqual((3, text.encode()), engine.run(
+            names.workload(instance.uuid),
+            ['sh', '-c', f'printf {text}; exit 3']))
+        self.assertEqual((0, b'entered'), self.engine.run(
+            names.workload(instance.uuid), ['cat'], b'entered'))
+
+
 class ImagesTestCase(base.EngineTestCase):
     def test_an_archive_that_is_none(self) -> None:
         error = self.assertRaises(
