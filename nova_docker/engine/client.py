@@ -53,7 +53,9 @@ _DETACH_KEYS = b','.join([b'\xff'] * 8)
 
 
 #: On a busy host the kernel may need longer to freeze a control group of
-#: version 1 than the OCI runtime waits; it then thaws what it has frozen.
+#: version 1 than the OCI runtime waits; it then thaws what it has frozen. And
+#: the engine may write of a container's end into the directory that it is
+#: removing; then it can't, and can when it is asked again.
 _patiently = tenacity.retry(
     retry=tenacity.retry_if_exception(failures.may_pass),
     stop=tenacity.stop_after_attempt(5),
@@ -273,6 +275,7 @@ class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
         with contextlib.suppress(errors.EngineNotFound):
             self._remove(name)
 
+    @_patiently
     @failures.checked
     def _remove(self, name: str) -> None:
         self._calls.remove_container(name, v=True, force=True)

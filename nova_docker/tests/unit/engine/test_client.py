@@ -19,9 +19,11 @@ from unittest import mock
 
 import ddt
 import docker
+import requests
 
 from nova_docker.engine import client
 from nova_docker.engine import streams
+from nova_docker import errors
 from nova_docker.tests import base
 
 
@@ -54,7 +56,9 @@ class PayloadTestCase(base.TestCase):
         self.assertEqual(b'x' * 50, next(pieces))
 
 
-class CheckpointsTestCase(base.TestCase):
+class _ApiTestCase(base.TestCase):
+    """An engine that answers what a test says."""
+
     def setUp(self) -> None:
         super().setUp()
         self.api = mock.create_autospec(docker.APIClient, instance=True)
@@ -64,6 +68,28 @@ class CheckpointsTestCase(base.TestCase):
         self.addCleanup(patch.stop)
         self.engine = client.Engine('unix:///nowhere')
 
+
+class RemoveTestCase(_ApiTestCase):
+    """A container of which the engine writes while it removes it."""
+
+    def answer(self, status: int) -> None:
+        response = requests.Response()
+        response.status_code = status
+        self.api.remove_container.side_effect = [docker.errors.APIError(
+            'refused', response, 'unlinkat: directory not empty'), None]
+
+    def test_it_is_asked_again(self) -> None:
+        self.answer(500)
+        self.engine.remove('box')
+        self.assertEqual(2, self.api.remove_container.call_count)
+
+    def test_another_error_is_told(self) -> None:
+        self.answer(409)
+        self.assertRaises(errors.EngineConflict, self.engine.remove, 'box')
+        self.assertEqual(1, self.api.remove_container.call_count)
+
+
+class CheckpointsTestCase(_ApiTestCase):
     def test_an_engine_without_any_is_not_asked_for_them(self) -> None:
         for version in ({'Experimental': False}, {}):
             self.api.version.return_value = version
