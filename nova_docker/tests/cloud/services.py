@@ -100,9 +100,12 @@ def _is_gone(pid: int) -> bool:
     return stat.rpartition(')')[2].split()[0] in 'ZX'
 
 
-def up(to: str = 'compute') -> None:
-    """Bring up again whatever died, nova-compute the last of all."""
-    ran = subprocess.run([_UP, '--to', to], check=False, text=True,
+def up(to: str = 'compute', *more: str) -> None:
+    """Bring up again whatever died, nova-compute the last of all.
+
+    :param more: arguments of contrib/dockenstack/up
+    """
+    ran = subprocess.run([_UP, '--to', to, *more], check=False, text=True,
                          timeout=_REPAIR, stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if ran.returncode:
