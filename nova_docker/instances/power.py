@@ -173,7 +173,7 @@ class Power:
     def unpause(self, instance: objects.Instance) -> None:
         """Thaw the workload's processes; running ones stay so."""
         if self._state(instance) == power_state.PAUSED:
-            self._network.plug(instance, connection.known_ports(instance))
+            self._network.end_silence(connection.known_ports(instance))
             self._engine.unpause(names.workload(instance.uuid))
 
     def is_running(self, instance: objects.Instance) -> bool:

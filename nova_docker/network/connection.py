@@ -75,12 +75,21 @@ class Connection:
                 self._wires.plug(instance, port)
 
     def silence(self, network_info: model.NetworkInfo) -> None:
-        """Let the ports carry nothing until :meth:`plug` is run again.
+        """Let the ports carry nothing until :meth:`end_silence`, or a plug.
 
         The sandbox would answer pings while the workload stands still.
         """
         for port in network_info:
             self._wires.silence(port)
+
+    def end_silence(self, network_info: model.NetworkInfo) -> None:
+        """Let the ports that are plugged carry again.
+
+        What Nova remembers may still have a port that was detached a moment
+        ago: that one is not plugged again.
+        """
+        for port in network_info:
+            self._wires.end_silence(port)
 
     def unplug(self, instance: objects.Instance,
                network_info: model.NetworkInfo) -> None:

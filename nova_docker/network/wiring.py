@@ -102,8 +102,13 @@ class Wiring:
 
     @staticmethod
     def silence(vif: model.VIF) -> None:
-        """Let a port carry nothing until it is plugged again."""
+        """Let a port carry nothing until :meth:`end_silence`, or a plug."""
         links.silence(vif_model.host_name(vif))
+
+    @staticmethod
+    def end_silence(vif: model.VIF) -> None:
+        """Let a plugged port carry again; one that is gone stays so."""
+        links.end_silence(vif_model.host_name(vif))
 
     def unplug(self, instance: objects.Instance, vif: model.VIF) -> None:
         """Take a port off the switch and remove both ends of its link.

@@ -62,17 +62,18 @@ def create_pair(host_name: str, peer_name: str, mac: str, mtu: int,
 
 @privsep.network_pctxt.entrypoint
 def silence(host_name: str) -> None:
-    """Set an interface down, until :func:`create_pair` sets it up again.
+    """Set an interface down; :func:`create_pair` sets it up again too.
 
     The inside end has no carrier then, and keeps its addresses and routes.
     One that is gone is fine.
     """
-    checks.host_end(host_name)
-    with pyroute2.IPRoute() as netlink:
-        link = _find(netlink, host_name)
-        if link is not None:
-            _tolerate(errno.ENODEV, netlink.link, 'set', index=link['index'],
-                      state='down')
+    _set_state(host_name, 'down')
+
+
+@privsep.network_pctxt.entrypoint
+def end_silence(host_name: str) -> None:
+    """Set an interface up. One that is gone stays so."""
+    _set_state(host_name, 'up')
 
 
 @privsep.network_pctxt.entrypoint
@@ -153,6 +154,15 @@ def _hand_over(
             # Another interface there may have had the same number.
             link = _find(netlink, host_name) or link
         return link['index'], link.get_attr('IFLA_LINK')
+
+
+def _set_state(host_name: str, state: str) -> None:
+    checks.host_end(host_name)
+    with pyroute2.IPRoute() as netlink:
+        link = _find(netlink, host_name)
+        if link is not None:
+            _tolerate(errno.ENODEV, netlink.link, 'set', index=link['index'],
+                      state=state)
 
 
 def _add(

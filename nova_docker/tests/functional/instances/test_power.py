@@ -245,6 +245,17 @@ class PauseTestCase(PowerTestCase):
         self.power.unpause(instance)
         self.assertEqual(power_state.RUNNING, self.power_state(instance))
 
+    def test_a_port_that_nova_still_remembers_is_not_plugged(self) -> None:
+        """Who detaches a port and unpauses at once sends the old list."""
+        instance = self.run_workload(self.make_image())
+        port = model.VIF(id='port')
+        instance.info_cache.network_info = model.NetworkInfo([port])
+        self.power.pause(instance)
+        self.wires.silence.assert_called_once_with(port)
+        self.power.unpause(instance)
+        self.wires.end_silence.assert_called_once_with(port)
+        self.wires.plug.assert_not_called()
+
     def test_of_one_that_does_not_run(self) -> None:
         instance = self.make_instance()
         self.create(instance, self.make_image())

@@ -13,6 +13,7 @@
 """Ports come to a real switch and leave it without a trace."""
 
 import json
+import socket
 from typing import Any
 from unittest import mock
 
@@ -93,8 +94,22 @@ class PlugTestCase(base.NetworkTestCase):
         self.wiring.plug(self.instance, vif)
         self.assertIn('UP', self.flags_of(vif))
 
+    def test_a_silenced_port_speaks_when_its_silence_ends(self) -> None:
+        vif = self.plug()
+        index = self.ifindex(vif)
+        self.wiring.silence(vif)
+        self.wiring.end_silence(vif)
+        self.assertIn('UP', self.flags_of(vif))
+        self.assertEqual(index, self.ifindex(vif))
+
     def test_a_port_that_is_gone_is_silent(self) -> None:
-        self.wiring.silence(ports.make_vif(2))
+        vif = self.plug()
+        self.wiring.unplug(self.instance, vif)
+        self.wiring.silence(vif)
+        self.wiring.end_silence(vif)
+        self.assertEqual([], self.switch.ports())
+        self.assertNotIn(vif['devname'],
+                         [name for _, name in socket.if_nameindex()])
 
     def flags_of(self, vif: model.VIF) -> list[str]:
         """Return what the kernel says of the host end."""
