@@ -74,12 +74,13 @@ def openstack_command(*arguments: str) -> Any:
 
 
 def wait_until(condition: Callable[[], Any], expected: str,
-               seconds: float = PATIENCE) -> Any:
+               seconds: float = PATIENCE, pause: float = 0.2) -> Any:
     """Return the first true value of a condition.
 
     :param expected: what it waits for, for the failure's message
+    :param pause: seconds between two looks
     """
-    pause = threading.Event()
+    never = threading.Event()
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -87,4 +88,4 @@ def wait_until(condition: Callable[[], Any], expected: str,
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f'not within {seconds} s: {expected}')
-        pause.wait(0.2)
+        never.wait(pause)
