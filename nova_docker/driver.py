@@ -10,17 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""DockerDriver: what Nova loads. It composes the parts and delegates."""
+"""DockerDriver: what Nova loads. A short method for each of its verbs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-import os
 from typing import Any
 
 from nova.compute import provider_tree as tree
 from nova.console import type as console_type
-from nova.image import glance
 from nova.network import model
 from nova.objects import diagnostics as diagnostics_obj
 import nova.virt.node
@@ -31,61 +29,16 @@ from nova import objects
 from nova.virt import driver
 from nova.virt import hardware
 from nova.virt import virtapi as nova_virtapi
+from nova_docker import assembly
 from nova_docker.conf import CONF
-from nova_docker.console import output
-from nova_docker.console import serial
-from nova_docker.engine import client
 from nova_docker import errors
-from nova_docker import health
-from nova_docker.images import cache
-from nova_docker.images import snapshot
-from nova_docker.images import store
-from nova_docker.instances import attempt
 from nova_docker.instances import configdrive
-from nova_docker.instances import destroy
 from nova_docker.instances import devices
-from nova_docker.instances import diagnostics
-from nova_docker.instances import injection
-from nova_docker.instances import keys
-from nova_docker.instances import lifecycle
-from nova_docker.instances import migration
-from nova_docker.instances import orphans
-from nova_docker.instances import password
-from nova_docker.instances import porter
-from nova_docker.instances import power
-from nova_docker.instances import procfiles
-from nova_docker.instances import query
-from nova_docker.instances import quiesce
-from nova_docker.instances import rebuild
-from nova_docker.instances import rescue
-from nova_docker.instances import resize
-from nova_docker.instances import rootdisk
-from nova_docker.instances import spawn
-from nova_docker.instances import suspension
-from nova_docker.instances import workload
 from nova_docker.network import connection
-from nova_docker.network import datapath
-from nova_docker.network import leftovers
-from nova_docker.network import sandbox
-from nova_docker.network import wiring
 from nova_docker import processor
 from nova_docker import resources
-from nova_docker.rootvolume import content
-from nova_docker.rootvolume import entry
-from nova_docker.rootvolume import files
-from nova_docker.rootvolume import gate
 from nova_docker import startup
-from nova_docker.volumes import attachment
 from nova_docker.volumes import connector
-from nova_docker.volumes import ephemeral
-from nova_docker.volumes import flags
-from nova_docker.volumes import move
-from nova_docker.volumes import propagate
-from nova_docker.volumes import records
-from nova_docker.volumes import shares
-from nova_docker.volumes import steps
-from nova_docker.volumes import usage
-from nova_docker.volumes import whole
 
 
 @errors.wall
@@ -124,93 +77,34 @@ class DockerDriver(driver.ComputeDriver):
         self.capabilities = {
             **self.capabilities,
             'supports_migrate_to_same_host': CONF.allow_resize_to_same_host}
-        options = CONF.docker
-        self._engine = engine = client.Engine(
-            options.url, options.api_timeout, options.stream_timeout)
-        image_api = glance.API()
-        images = store.Store(engine, image_api)
-        self._cache = cache.Cache(engine, images, image_api)
+        self._engine = engine = assembly.connect()
         self._resources = resources.Resources(engine)
-        self._query = query.Query(engine)
-        boxes = sandbox.Sandbox(engine, options.sandbox_image)
-        self._network = network = connection.Connection(
-            boxes, wiring.Wiring(datapath.Datapath()))
-        self._snapshot = snapshot.Snapshot(engine, image_api)
-        drives = configdrive.ConfigDrive(engine, boxes)
-        points = propagate.Propagation(options.mounts_path)
-        self._shares = shares.Shares(points)
-        kept = records.Records(os.path.join(CONF.state_path, 'connections'))
-        acts = steps.Steps(engine, points, kept)
-        self._moves = move.Move(acts, points, kept)
-        self._attachments = attachment.Attachments(
-            acts, points, kept, devices.volume_tags, flags.ask)
-        local = ephemeral.Ephemeral(
-            points, os.path.join(CONF.state_path, 'ephemeral'))
-        self._volumes = volumes = whole.Volumes(
-            self._attachments, self._moves, kept, points, local)
-        roots = content.Roots(engine, images, image_api, volumes, points,
-                              gate.Gate(engine))
-        contents = files.Files(engine)
-        starts = entry.Entry(engine, kept)
-        self._workloads = workloads = workload.Workload(
-            engine, keys.Keys(contents), injection.Injection(contents),
-            drives, points, devices.tag, self._resources.host, roots,
-            starts, contents)
-        disks = rootdisk.RootDisk(engine)
-        self._power = power.Power(engine, network, workloads, disks)
-        self._suspension = suspension.Suspension(
-            engine, self._query, self._power, network, boxes, points,
-            self._resources.host)
-        self._serial = serial.Serial(
-            engine, CONF.serial_console.proxyclient_address,
-            CONF.serial_console.port_range)
-        self._usage = usage.Usage(kept)
-        self._destroy = destroy.Destroy(network, workloads, disks,
-                                        self._power, drives, points,
-                                        volumes, self._serial)
-        self._spawn = spawn.Spawn(engine, images, network, workloads,
-                                  volumes, self._destroy, virtapi, roots)
-        self._rebuild = rebuild.Rebuild(images, workloads, self._power,
-                                        disks, self._spawn)
-        attempts = attempt.Attempt(engine, boxes)
-        #: In this order, before any instance is looked at.
-        self._prepared = network, volumes, self._suspension, attempts
-        self._resize = resize.Resize(
-            engine, workloads, self._power, volumes, self._destroy,
-            migration.Migration(image_api, self._snapshot, self._power,
-                                self._spawn, roots, network, local),
-            local, attempts)
-        self._quiesce = quiesce.Quiesce(engine, volumes)
-        self._passwords = password.Password(engine, contents)
-        self._rescue = rescue.Rescue(images, workloads, self._power, disks,
-                                     self._passwords)
-        self._console = output.Output(engine, options.console_output_max_size)
-        self._diagnostics = diagnostics.Diagnostics(engine)
-        self._procfiles = procfiles.ProcFiles(engine, self._query)
-        state = health.Health(lambda: CONF.host,
-                              virtapi.update_compute_provider_status)
-        opener = porter.Porter(engine, starts, volumes)
-        self._lifecycle = lifecycle.Lifecycle(
-            engine, self._query, self.emit_event, state,
-            orphans.Orphans(engine, leftovers.Leftovers(), self._destroy),
-            opener, heard=state.is_heard, started=opener.started)
+        self._images = assembly.Images(engine)
+        self._network = assembly.Network(engine)
+        self._storage = assembly.Storage(engine)
+        self._consoles = assembly.Consoles(engine)
+        self._servers = assembly.Servers(
+            engine, self._resources.host, self._images, self._network,
+            self._storage, self._consoles, virtapi)
+        self._watch = assembly.Watch(
+            engine, self._storage, self._servers, virtapi, self.emit_event)
 
     # The host
 
     def init_host(self, host: str) -> None:
         startup.check(self._engine)
         os_vif.initialize()
-        for part in self._prepared:
+        for part in self._servers.prepared:
             part.prepare()
-        self._snapshot.discard_leftovers()
-        self._rescue.recover()
-        self._lifecycle.start()
-        self._procfiles.start()
+        self._images.snapshot.discard_leftovers()
+        self._servers.rescue.recover()
+        self._watch.lifecycle.start()
+        self._watch.procfiles.start()
 
     def cleanup_host(self, host: str) -> None:
-        self._lifecycle.stop()
-        self._serial.stop()
-        self._procfiles.stop()
+        self._watch.lifecycle.stop()
+        self._consoles.serial.stop()
+        self._watch.procfiles.stop()
 
     def get_available_nodes(self, refresh: bool = False) -> list[str]:
         return [CONF.host]
@@ -239,39 +133,39 @@ class DockerDriver(driver.ComputeDriver):
 
     def cache_image(self, context: nova_context.RequestContext,
                     image_id: str) -> bool:
-        return self._cache.fetch(context, image_id)
+        return self._images.cache.fetch(context, image_id)
 
     def manage_image_cache(self, context: nova_context.RequestContext,
                            all_instances: objects.InstanceList) -> None:
-        self._cache.manage(all_instances)
+        self._images.cache.manage(all_instances)
 
     # What is here
 
     def list_instances(self) -> list[str]:
-        return self._query.names()
+        return self._servers.query.names()
 
     def list_instance_uuids(self) -> list[str]:
-        return self._query.uuids()
+        return self._servers.query.uuids()
 
     def get_info(self, instance: objects.Instance,
                  use_cache: bool = True) -> hardware.InstanceInfo:
-        return self._query.info(instance)
+        return self._servers.query.info(instance)
 
     def get_diagnostics(self, instance: objects.Instance) -> dict[str, int]:
-        return self._diagnostics.flat(instance)
+        return self._servers.diagnostics.flat(instance)
 
     def get_instance_diagnostics(self, instance: objects.Instance
                                  ) -> diagnostics_obj.Diagnostics:
-        return self._diagnostics(instance)
+        return self._servers.diagnostics(instance)
 
     def get_console_output(self, context: nova_context.RequestContext,
                            instance: objects.Instance) -> str:
-        return self._console.tail(instance)
+        return self._consoles.output.tail(instance)
 
     def get_serial_console(self, context: nova_context.RequestContext,
                            instance: objects.Instance
                            ) -> console_type.ConsoleSerial:
-        return self._serial.open(instance)
+        return self._consoles.serial.open(instance)
 
     # Birth and death
 
@@ -282,16 +176,17 @@ class DockerDriver(driver.ComputeDriver):
               network_info: model.NetworkInfo | None = None,
               block_device_info: dict[str, Any] | None = None,
               power_on: bool = True, accel_info: Any = None) -> None:
-        self._spawn(context, instance, image_meta, configdrive.Details(
-            _ports(network_info), injected_files or (), admin_password,
-            block_device_info), power_on)
+        self._servers.spawn(
+            context, instance, image_meta, configdrive.Details(
+                _ports(network_info), injected_files or (), admin_password,
+                block_device_info), power_on)
 
     def destroy(self, context: nova_context.RequestContext,
                 instance: objects.Instance, network_info: model.NetworkInfo,
                 block_device_info: dict[str, Any] | None = None,
                 destroy_disks: bool = True,
                 destroy_secrets: bool = True) -> None:
-        self._destroy(instance, _ports(network_info), destroy_disks)
+        self._servers.destroy(instance, _ports(network_info), destroy_disks)
 
     def cleanup(self, context: nova_context.RequestContext,
                 instance: objects.Instance, network_info: model.NetworkInfo,
@@ -300,7 +195,7 @@ class DockerDriver(driver.ComputeDriver):
                 destroy_vifs: bool = True,
                 destroy_secrets: bool = True) -> None:
         ports = _ports(network_info if destroy_vifs else None)
-        self._destroy(instance, ports, destroy_disks)
+        self._servers.destroy(instance, ports, destroy_disks)
 
     def rebuild(self, context: nova_context.RequestContext,
                 instance: objects.Instance, image_meta: objects.ImageMeta,
@@ -316,17 +211,18 @@ class DockerDriver(driver.ComputeDriver):
         if evacuate:
             detach_block_devices(context, bdms)
             block_device_info = attach_block_devices(context, instance, bdms)
-        self._rebuild(context, instance, image_meta, configdrive.Details(
-            _ports(network_info), injected_files or (), admin_password,
-            block_device_info), evacuate, reimage_boot_volume)
+        self._servers.rebuild(
+            context, instance, image_meta, configdrive.Details(
+                _ports(network_info), injected_files or (), admin_password,
+                block_device_info), evacuate, reimage_boot_volume)
 
     def instance_on_disk(self, instance: objects.Instance) -> bool:
-        return self._workloads.is_here(instance)
+        return self._servers.workloads.made.is_here(instance)
 
     def snapshot(self, context: nova_context.RequestContext,
                  instance: objects.Instance, image_id: str,
                  update_task_state: Callable[..., None]) -> None:
-        self._snapshot(context, instance, image_id, update_task_state)
+        self._images.snapshot(context, instance, image_id, update_task_state)
 
     # Power
 
@@ -335,12 +231,12 @@ class DockerDriver(driver.ComputeDriver):
                  block_device_info: dict[str, Any] | None = None,
                  accel_info: Any = None, share_info: Any = None) -> None:
         devices.share(instance, share_info or ())
-        self._volumes.ensure(context, instance, block_device_info)
-        self._power.on(instance, _ports(network_info))
+        self._storage.volumes.ensure(context, instance, block_device_info)
+        self._servers.power.on(instance, _ports(network_info))
 
     def power_off(self, instance: objects.Instance, timeout: int = 0,
                   retry_interval: int = 0) -> None:
-        self._power.off(instance, timeout)
+        self._servers.power.off(instance, timeout)
 
     def reboot(self, context: nova_context.RequestContext,
                instance: objects.Instance, network_info: model.NetworkInfo,
@@ -348,9 +244,9 @@ class DockerDriver(driver.ComputeDriver):
                block_device_info: dict[str, Any] | None = None,
                bad_volumes_callback: Any = None, accel_info: Any = None,
                share_info: Any = None) -> None:
-        self._volumes.ensure(context, instance, block_device_info)
-        self._power.reboot(instance, _ports(network_info),
-                           hard=reboot_type == 'HARD')
+        self._storage.volumes.ensure(context, instance, block_device_info)
+        self._servers.power.reboot(instance, _ports(network_info),
+                                   hard=reboot_type == 'HARD')
 
     def poll_rebooting_instances(
             self, timeout: int,
@@ -359,53 +255,55 @@ class DockerDriver(driver.ComputeDriver):
         pass
 
     def pause(self, instance: objects.Instance) -> None:
-        self._power.pause(instance)
+        self._servers.power.pause(instance)
 
     def unpause(self, instance: objects.Instance) -> None:
-        self._power.unpause(instance)
+        self._servers.power.unpause(instance)
 
     def suspend(self, context: nova_context.RequestContext,
                 instance: objects.Instance) -> None:
-        self._suspension.suspend(instance)
+        self._servers.suspension.suspend(instance)
 
     def resume(self, context: nova_context.RequestContext,
                instance: objects.Instance, network_info: model.NetworkInfo,
                block_device_info: dict[str, Any] | None = None,
                share_info: Any = None) -> None:
-        self._volumes.ensure(context, instance, block_device_info)
-        self._suspension.resume(instance, _ports(network_info))
+        self._storage.volumes.ensure(context, instance, block_device_info)
+        self._servers.suspension.resume(instance, _ports(network_info))
 
     def resume_state_on_host_boot(
             self, context: nova_context.RequestContext,
             instance: objects.Instance, network_info: model.NetworkInfo,
             share_info: Any,
             block_device_info: dict[str, Any] | None = None) -> None:
-        self._volumes.ensure(context, instance, block_device_info)
-        self._power.restore(instance, _ports(network_info))
+        self._storage.volumes.ensure(context, instance, block_device_info)
+        self._servers.power.restore(instance, _ports(network_info))
 
     def soft_delete(self, instance: objects.Instance) -> None:
-        self._power.off(instance)
+        self._servers.power.off(instance)
 
     def restore(self, instance: objects.Instance) -> None:
-        self._volumes.ensure(nova_context.get_admin_context(), instance)
-        self._power.restore(instance, connection.known_ports(instance))
+        self._storage.volumes.ensure(nova_context.get_admin_context(),
+                                     instance)
+        self._servers.power.restore(instance,
+                                    connection.known_ports(instance))
 
     def quiesce(self, context: nova_context.RequestContext,
                 instance: objects.Instance,
                 image_meta: objects.ImageMeta) -> None:
-        self._quiesce.begin(instance, image_meta)
+        self._servers.quiesce.begin(instance, image_meta)
 
     def unquiesce(self, context: nova_context.RequestContext,
                   instance: objects.Instance,
                   image_meta: objects.ImageMeta) -> None:
-        self._quiesce.end(instance, image_meta)
+        self._servers.quiesce.end(instance, image_meta)
 
     def trigger_crash_dump(self, instance: objects.Instance) -> None:
-        self._power.crash(instance)
+        self._servers.power.crash(instance)
 
     def set_admin_password(self, instance: objects.Instance,
                            new_pass: str) -> None:
-        self._passwords.set(instance, new_pass)
+        self._servers.passwords.set(instance, new_pass)
 
     # Rescue
 
@@ -414,14 +312,14 @@ class DockerDriver(driver.ComputeDriver):
                image_meta: objects.ImageMeta, rescue_password: str | None,
                block_device_info: dict[str, Any] | None,
                share_info: Any) -> None:
-        self._volumes.ensure(context, instance, block_device_info)
-        self._rescue.begin(context, instance, _ports(network_info),
-                           image_meta, rescue_password)
+        self._storage.volumes.ensure(context, instance, block_device_info)
+        self._servers.rescue.begin(context, instance, _ports(network_info),
+                                   image_meta, rescue_password)
 
     def unrescue(self, context: nova_context.RequestContext,
                  instance: objects.Instance) -> None:
-        self._volumes.ensure(context, instance)
-        self._rescue.end(instance)
+        self._storage.volumes.ensure(context, instance)
+        self._servers.rescue.end(instance)
 
     # Resize and cold migration
 
@@ -431,7 +329,7 @@ class DockerDriver(driver.ComputeDriver):
             network_info: model.NetworkInfo,
             block_device_info: dict[str, Any] | None = None,
             timeout: int = 0, retry_interval: int = 0) -> str:
-        return self._resize.begin(
+        return self._servers.resize.begin(
             context, instance, dest, flavor, configdrive.Details(
                 _ports(network_info), block_devices=block_device_info),
             timeout)
@@ -444,14 +342,17 @@ class DockerDriver(driver.ComputeDriver):
             allocations: dict[str, Any],
             block_device_info: dict[str, Any] | None = None,
             power_on: bool = True, share_info: Any = None) -> None:
-        self._resize.finish(context, instance, disk_info, configdrive.Details(
-            _ports(network_info), block_devices=block_device_info), power_on)
+        self._servers.resize.finish(
+            context, instance, disk_info, configdrive.Details(
+                _ports(network_info), block_devices=block_device_info),
+            power_on)
 
     def confirm_migration(self, context: nova_context.RequestContext,
                           migration: objects.Migration,
                           instance: objects.Instance,
                           network_info: model.NetworkInfo) -> None:
-        self._resize.confirm(instance, migration, _ports(network_info))
+        self._servers.resize.confirm(instance, migration,
+                                     _ports(network_info))
 
     def finish_revert_migration(
             self, context: nova_context.RequestContext,
@@ -459,8 +360,8 @@ class DockerDriver(driver.ComputeDriver):
             migration: objects.Migration,
             block_device_info: dict[str, Any] | None = None,
             power_on: bool = True, share_info: Any = None) -> None:
-        self._volumes.ensure(context, instance, block_device_info)
-        self._resize.revert(instance, _ports(network_info), power_on)
+        self._storage.volumes.ensure(context, instance, block_device_info)
+        self._servers.resize.revert(instance, _ports(network_info), power_on)
 
     def check_instance_shared_storage_local(
             self, context: nova_context.RequestContext,
@@ -496,52 +397,53 @@ class DockerDriver(driver.ComputeDriver):
                       disk_bus: str | None = None,
                       device_type: str | None = None,
                       encryption: dict[str, Any] | None = None) -> None:
-        self._attachments.attach(context, instance, connection_info,
-                                 mountpoint, encryption)
+        self._storage.attachments.attach(
+            context, instance, connection_info, mountpoint, encryption)
         devices.tag(instance)
 
     def detach_volume(self, context: nova_context.RequestContext,
                       connection_info: dict[str, Any],
                       instance: objects.Instance, mountpoint: str,
                       encryption: dict[str, Any] | None = None) -> None:
-        self._attachments.detach(instance, connection_info)
+        self._storage.attachments.detach(instance, connection_info)
 
     def swap_volume(self, context: nova_context.RequestContext,
                     old_connection_info: dict[str, Any],
                     new_connection_info: dict[str, Any],
                     instance: objects.Instance, mountpoint: str,
                     resize_to: int) -> None:
-        self._moves(instance, old_connection_info, new_connection_info)
+        self._storage.moves(instance, old_connection_info,
+                            new_connection_info)
 
     def extend_volume(self, context: nova_context.RequestContext,
                       connection_info: dict[str, Any],
                       instance: objects.Instance,
                       requested_size: int) -> None:
-        self._volumes.extend(context, instance, connection_info)
+        self._storage.volumes.extend(context, instance, connection_info)
 
     def get_all_volume_usage(
             self, context: nova_context.RequestContext,
             compute_host_bdms: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return self._usage.all(compute_host_bdms)
+        return self._storage.usage.all(compute_host_bdms)
 
     def block_stats(self, instance: objects.Instance,
                     disk_id: str) -> list[int]:
-        return self._usage.of_device(instance, disk_id)
+        return self._storage.usage.of_device(instance, disk_id)
 
     # Shares
 
     def mount_share(self, context: nova_context.RequestContext,
                     instance: objects.Instance,
                     share_mapping: objects.ShareMapping) -> None:
-        self._shares.mount(share_mapping)
+        self._storage.shares.mount(share_mapping)
 
     def umount_share(self, context: nova_context.RequestContext,
                      instance: objects.Instance,
                      share_mapping: objects.ShareMapping) -> bool:
-        return self._shares.unmount(share_mapping)
+        return self._storage.shares.unmount(share_mapping)
 
     def is_share_mounted(self, share_mapping: objects.ShareMapping) -> bool:
-        return self._shares.is_mounted(share_mapping)
+        return self._storage.shares.is_mounted(share_mapping)
 
     # Network
 
@@ -549,21 +451,21 @@ class DockerDriver(driver.ComputeDriver):
                          instance: objects.Instance,
                          image_meta: objects.ImageMeta,
                          vif: model.VIF) -> None:
-        self._network.attach(instance, vif, devices.tag)
-        self._power.quieten(instance, model.NetworkInfo([vif]))
+        self._network.ports.attach(instance, vif, devices.tag)
+        self._servers.power.quieten(instance, model.NetworkInfo([vif]))
 
     def detach_interface(self, context: nova_context.RequestContext,
                          instance: objects.Instance, vif: model.VIF) -> None:
-        self._network.detach(instance, vif)
+        self._network.ports.detach(instance, vif)
 
     def plug_vifs(self, instance: objects.Instance,
                   network_info: model.NetworkInfo) -> None:
-        self._network.restore(instance, network_info)
-        self._power.quieten(instance, network_info)
+        self._network.ports.restore(instance, network_info)
+        self._servers.power.quieten(instance, network_info)
 
     def unplug_vifs(self, instance: objects.Instance,
                     network_info: model.NetworkInfo) -> None:
-        self._network.unplug(instance, network_info)
+        self._network.ports.unplug(instance, network_info)
 
 
 def _ports(network_info: model.NetworkInfo | None) -> model.NetworkInfo:

@@ -140,7 +140,8 @@ class BuildTestCase(base.TestCase):
 
     def test_absence_names_the_instance(self) -> None:
         instance = base.make_instance()
-        with mock.patch.object(self.driver._query, 'info', autospec=True,
+        with mock.patch.object(self.driver._servers.query, 'info',
+                               autospec=True,
                                side_effect=errors.EngineNotFound('x', 404)):
             error = self.assertRaises(exception.InstanceNotFound,
                                       self.driver.get_info, instance)
@@ -162,7 +163,7 @@ class BuildTestCase(base.TestCase):
         """Nova gives none at all in some calls."""
         instance: objects.Instance = base.make_instance()
         for destroy_vifs in (True, False):
-            with mock.patch.object(self.driver, '_destroy',
+            with mock.patch.object(self.driver._servers, 'destroy',
                                    autospec=True) as destroy:
                 self.driver.cleanup(None, instance, None,
                                     destroy_vifs=destroy_vifs)

@@ -28,6 +28,7 @@ _SOURCE = _PACKAGE.parent
 _LAYERS = (
     {'cmd'},
     {'driver'},
+    {'assembly'},
     {'instances', 'startup'},
     {'rootvolume'},
     {'console', 'health', 'images', 'network', 'resources', 'volumes'},
