@@ -271,6 +271,19 @@ class LifeTestCase(base.CloudTestCase):
         self.guest.run('touch /volumes/vdc/new')
         self.server.detach(more)
 
+    def test_another_volume_goes_while_it_is_shelved(self) -> None:
+        more = self.make.volume()
+        self.server.attach(more)
+        self.guest.run('echo mine > /volumes/vdc/note')
+        self.server.shelve()
+        self.server.detach(more)
+        self.server.unshelve()
+        self._assert_kept()
+        self.guest.run('! test -e /volumes/vdc/note')
+        self.server.attach(more)
+        self.assertEqual('mine', self.guest.run('cat /volumes/vdc/note'))
+        self.server.detach(more)
+
     def test_it_may_not_be_deleted(self) -> None:
         self.assertRaises(
             exceptions.BadRequestException,
