@@ -89,9 +89,13 @@ class Names:
     def cover(self, test: str) -> bool:
         return _plain(test) in self.names
 
-    def joined(self) -> str:
-        """One expression that finds them, and none that only begins so."""
-        names = '|'.join(re.escape(each) for each in self.names)
+    def joined(self, start: str = '') -> str:
+        """One expression that finds them, and none that only begins so.
+
+        :param start: an expression that those begin with which are meant
+        """
+        names = '|'.join(re.escape(each) for each in self.names
+                         if re.match(start, each))
         return rf'^({names})(\[|$)'
 
     def strangers(self, known: Iterable[str]) -> list[str]:

@@ -14,6 +14,8 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import json
 import os
@@ -74,37 +76,47 @@ class Workshop:
         return self.count(stage, *stestr, 'last', '--subunit', listed=listed)
 
     def run_tempest(self, stage: str, minutes: int) -> Outcome:
-        """Run those of Tempest's tests that <stage>.txt selects."""
-        return self._run_tempest(stage, _patterns(f'{stage}.txt').joined(),
-                                 minutes, _names('tempest-hosts.csv'))
+        """Run those of Tempest's tests that <stage>.txt selects.
 
-    def run_tempest_between_hosts(self, stage: str, minutes: int) -> Outcome:
-        """Run those of Tempest's tests that take two compute hosts."""
-        return self._run_tempest(stage, _names('tempest-hosts.csv').joined(),
-                                 minutes)
-
-    def _run_tempest(self, stage: str, selected: str, minutes: int,
-                     *others: outcome.Names) -> Outcome:
-        """Run Tempest's tests.
-
-        :param others: tests that another stage runs
+        But not those that take more than the cloud, which a table tells.
         """
-        # Or the results of a run that did not begin would be the last run's.
-        shutil.rmtree(self.cloud.tempest / '.stestr', ignore_errors=True)
-        left_out = (_names('tempest-exclude.csv'), *others)
-        self.run(stage, self._tempest, '--everything', selected,
-                 '--exclude-regex',
-                 '|'.join(each.joined() for each in left_out),
-                 minutes=minutes)
-        result = self.count(
-            stage, 'stestr', '--repo-url', os.fspath(self.cloud.tempest),
-            'last', '--subunit',
-            explanations=_names('tempest-skip.csv'))
+        left_out = [_names(f'tempest-{each}.csv')
+                    for each in ('exclude', 'hosts', 'demo')]
+        result = self._run_tempest(
+            stage, _patterns(f'{stage}.txt').joined(), minutes,
+            '--exclude-regex', '|'.join(each.joined() for each in left_out))
         known = self._all_tests()
-        result.failed += [f'{each} (left out, but there is no such test)'
+        result.failed += [f'{each} (in a table, but there is no such test)'
                           for names in left_out
                           for each in names.strangers(known)]
         return result
+
+    def run_tempest_between_hosts(self, stage: str, selected: str,
+                                  minutes: int) -> Outcome:
+        """Run those of Tempest's tests that take two compute hosts.
+
+        :param selected: how their names begin
+        """
+        return self._run_tempest(
+            stage, _names('tempest-hosts.csv').joined(selected),
+            minutes)
+
+    def run_tempest_as_demo(self, stage: str, minutes: int) -> Outcome:
+        """Run those of Tempest's tests that take one user's belongings."""
+        return self._run_tempest(
+            stage, _names('tempest-demo.csv').joined(), minutes,
+            '--as-demo')
+
+    def _run_tempest(self, stage: str, selected: str, minutes: int,
+                     *options: str) -> Outcome:
+        # Or the results of a run that did not begin would be the last run's.
+        shutil.rmtree(self.cloud.tempest / '.stestr', ignore_errors=True)
+        self.run(stage, self._tempest, '--everything', *options, selected,
+                 minutes=minutes)
+        return self.count(
+            stage, 'stestr', '--repo-url', os.fspath(self.cloud.tempest),
+            'last', '--subunit',
+            explanations=_names('tempest-skip.csv'))
 
     @property
     def _tempest(self) -> pathlib.Path:
@@ -280,7 +292,12 @@ def cloud(shop: Workshop) -> Outcome:
 def tempest(shop: Workshop) -> Outcome:
     """Tempest's tests of the compute API, on dockenstack"""
     shop.cloud.up()
-    return shop.run_tempest('tempest', minutes=90)
+    result = shop.run_tempest('tempest', minutes=90)
+    with _two_hosts(shop):
+        result.add(shop.run_tempest_between_hosts(
+            'tempest', r'tempest\.api\.', minutes=30))
+        result.add(shop.run_tempest_as_demo('tempest', minutes=10))
+    return result
 
 
 def scenario(shop: Workshop) -> Outcome:
@@ -300,16 +317,24 @@ def extras(shop: Workshop) -> Outcome:
 
 def hosts(shop: Workshop) -> Outcome:
     """servers between two compute hosts, Tempest's too (with --all)"""
-    shop.cloud.up('', 'barbican', SECOND_HOST)
-    try:
+    with _two_hosts(shop):
         result = shop.run_tests(
             'hosts', '--concurrency', '1', minutes=60,
             OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
-        result.add(shop.run_tempest_between_hosts('hosts-tempest', 60))
+        result.add(shop.run_tempest_between_hosts(
+            'hosts', r'tempest\.scenario\.', minutes=60))
+    return result
+
+
+@contextlib.contextmanager
+def _two_hosts(shop: Workshop) -> Iterator[None]:
+    """Have a second compute host, and a key manager."""
+    shop.cloud.up('', 'barbican', SECOND_HOST)
+    try:
+        yield
     finally:
         # The other stages look for servers on the first.
         shop.cloud.up()
-    return result
 
 
 def _patterns(name: str) -> outcome.Patterns:

@@ -20,16 +20,20 @@ from typing import Any
 import openstack
 
 from dockenstack.cloud import provision
+from dockenstack.cloud import signed
 
 #: Another image with an SSH server, which only Tempest has a use for.
 SECOND = 'tempest-second'
 
 
 def main() -> None:
-    path, digest = json.load(sys.stdin)['image']
+    request = json.load(sys.stdin)
+    path, digest = request['image']
     admin: Any = openstack.connect(cloud='admin')
     provision.ensure_image(admin, SECOND, pathlib.Path(path), digest)
     print(json.dumps({
+        **(signed.ensure(openstack.connect(cloud='demo'), pathlib.Path(path),
+                         digest) if request['sign'] else {}),
         'image': admin.image.find_image('ssh').id,
         'image_alt': admin.image.find_image(SECOND).id,
         'flavor': admin.compute.find_flavor('m1.nano').id,

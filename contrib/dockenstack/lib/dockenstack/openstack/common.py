@@ -178,7 +178,7 @@ def in_cloud(home: Home, script: str, request: object) -> str:
         env=shell.clean_environment(
             **home.caches, PYTHONPATH=str(home.project / 'lib'),
             OS_CLIENT_CONFIG_FILE=str(home.clouds)))
-    shell.note(done.stdout + done.stderr)
+    shell.note(done.stderr)
     if done.returncode:
         raise shell.Failure(f'dockenstack.cloud.{script} failed: '
                             f'{done.stderr.strip().splitlines()[-1:]}')

@@ -12,6 +12,7 @@
 
 """The configuration with which Tempest judges this cloud."""
 
+import json
 import pathlib
 from typing import NamedTuple
 
@@ -56,7 +57,7 @@ FEATURES = (
     Feature('shelve_migrate', True, 'as any server'),
     Feature('live_migration', False, 'a container\'s memory stays here'),
     Feature('attach_encrypted_volume', False, 'not without dm-crypt'),
-    Feature('swap_volume', False, 'Nova has it for Cinder alone'),
+    Feature('swap_volume', True, 'the driver copies what is in it'),
     Feature('volume_multiattach', False,
             'one writer at a time, or the file system breaks'),
     Feature('vnc_console', False, 'a container has no screen'),
@@ -84,13 +85,38 @@ def compress(archive: pathlib.Path, target: pathlib.Path) -> None:
     draft.replace(target)
 
 
-def configure(home: Home, found: dict[str, str]) -> pathlib.Path:
-    """Write tempest.conf; `found` has the ids of image, flavors, network."""
+def configuration(home: Home, as_demo: bool = False) -> pathlib.Path:
+    """Where tempest.conf is, or the one for tests of the user demo."""
+    name = 'tempest-demo.conf' if as_demo else 'tempest.conf'
+    return workspace(home) / 'etc' / name
+
+
+def configure(home: Home, found: dict[str, str]) -> None:
+    """Write both; `found` has the ids of images, flavors, network."""
+    sections = _sections(home, found)
+    ini.write(configuration(home), sections)
+    accounts = workspace(home) / 'etc' / 'accounts.yaml'
+    user = {'username': 'demo', 'password': home.password('demo'),
+            'project_name': 'demo', 'project_domain_name': 'Default',
+            'user_domain_name': 'Default',
+            'resources': {'network': 'private'}}
+    # All that is JSON is YAML. Tempest also asks for a reader, which a member
+    # is, and gives nobody twice: so he is told in two ways.
+    shell.write(accounts, json.dumps([
+        {**user, 'roles': ['member']},
+        {**user, 'roles': ['reader'], 'tenant_name': 'demo'}]), 0o600)
+    ini.write(configuration(home, as_demo=True), {
+        **sections, 'auth': {**sections['auth'],
+                             'use_dynamic_credentials': False,
+                             'test_accounts_file': accounts}})
+
+
+def _sections(home: Home, found: dict[str, str]) -> ini.Sections:
     place = workspace(home)
     image = {'img_disk_format': 'raw', 'img_container_format': 'docker',
              'img_file': image_file(home), 'dhcp_client': ''}
     two_hosts = second.present(home).exists()
-    return ini.write(place / 'etc' / 'tempest.conf', {
+    return {
         'DEFAULT': {'log_dir': place / 'logs', 'debug': True},
         'oslo_concurrency': {'lock_path': place / 'locks'},
         'auth': {'use_dynamic_credentials': True,
@@ -112,6 +138,9 @@ def configure(home: Home, found: dict[str, str]) -> pathlib.Path:
                     **(BETWEEN if two_hosts else {}),
                     'max_microversion': 'latest',
                     'hypervisor_type': 'docker',
+                    **({'certified_image_ref': found['certified_image'],
+                        'certified_image_trusted_certs': found['certificate']}
+                       if 'certificate' in found else {}),
                     'build_interval': 1, 'build_timeout': 180},
         'compute-feature-enabled': {
             **{feature.name: feature.enabled for feature in FEATURES},
@@ -136,4 +165,4 @@ def configure(home: Home, found: dict[str, str]) -> pathlib.Path:
                        'auth_method': 'keypair', 'ssh_timeout': 120,
                        'ping_timeout': 120, 'network_for_ssh': 'public'},
         'scenario': image,
-    })
+    }
