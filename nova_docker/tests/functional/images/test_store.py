@@ -24,7 +24,6 @@ import ddt
 import fixtures
 from nova import context
 from nova import exception
-import zstandard
 
 from nova_docker.images import store
 from nova_docker import names
@@ -33,10 +32,6 @@ from nova_docker.tests.functional import base as functional
 from nova_docker.tests.functional.images import base
 from nova_docker.tests.unit.images import archives
 from nova_docker.tests.unit.images import glance
-
-
-def zstd(content: bytes) -> bytes:
-    return zstandard.ZstdCompressor().compress(content)
 
 
 def plain(content: bytes) -> bytes:
@@ -50,22 +45,22 @@ class BootTest(base.ImageTestCase):
         self.assertEqual('this is the image',
                          self.output(reference, 'cat /etc/marker'))
 
-    @ddt.data(plain, gzip.compress, zstd)
+    @ddt.data(plain, gzip.compress, archives.zstd)
     def test_docker_save(self, compress: Callable[[bytes], bytes]) -> None:
         self.assert_boots(self.ensure(compress(self.saved())))
 
-    @ddt.data(plain, gzip.compress, zstd)
+    @ddt.data(plain, gzip.compress, archives.zstd)
     def test_layout(self, compress: Callable[[bytes], bytes]) -> None:
         tree = functional.root_file_system([base.MARKER])
         self.assert_boots(self.ensure(compress(self.layout(tree))))
 
-    @ddt.data(gzip.compress, zstd)
+    @ddt.data(gzip.compress, archives.zstd)
     def test_layout_with_compressed_layers(
             self, compress: Callable[[bytes], bytes]) -> None:
         tree = functional.root_file_system([base.MARKER])
         self.assert_boots(self.ensure(self.layout(tree, compress(tree))))
 
-    @ddt.data(plain, gzip.compress, zstd)
+    @ddt.data(plain, gzip.compress, archives.zstd)
     def test_root_file_system(self, compress: Callable[[bytes], bytes]
                               ) -> None:
         tree = functional.root_file_system([base.MARKER])

@@ -25,6 +25,8 @@ import tarfile
 from typing import Any
 from typing import TypeAlias
 
+import zstandard
+
 #: A limit that no archive of the tests reaches.
 ROOM = 2 ** 30
 
@@ -51,6 +53,10 @@ def tar(members: Iterable[Member],
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return packed.getvalue()
+
+
+def zstd(content: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(content)
 
 
 def special(name: str, kind: bytes, target: str = '') -> tarfile.TarInfo:
