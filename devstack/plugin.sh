@@ -44,16 +44,12 @@ function start_docker {
     fi
 }
 
-# The distributions' unit does not start in a container, though where there is
-# FUSE LXCFS serves as well there. To systemd that is no failure of a start.
+# One that runs is for somebody's containers, and stays as it is.
 function start_lxcfs {
-    install_package lxcfs
-    start_service lxcfs || true
-    if ! lxcfs_serves && systemd-detect-virt --quiet --container; then
-        sudo mkdir -p "$NOVA_DOCKER_LXCFS_UNIT"
-        printf '%s\n' '[Unit]' 'ConditionVirtualization=' \
-            | sudo tee "$NOVA_DOCKER_LXCFS_UNIT/nova-docker.conf" > /dev/null
-        sudo systemctl daemon-reload
+    if ! systemctl is-active --quiet lxcfs; then
+        describe_lxcfs
+        install_package lxcfs
+        # To systemd an unmet condition is no failure of a start.
         start_service lxcfs || true
     fi
     if ! lxcfs_serves; then
@@ -62,7 +58,22 @@ function start_lxcfs {
     fi
 }
 
-# Where the unit had to be changed it runs for the servers alone.
+# Left alone LXCFS shows the host's processors and load. And the
+# distributions' unit does not start in a container, though where there is
+# FUSE LXCFS serves as well there.
+function describe_lxcfs {
+    local command='/usr/bin/lxcfs --enable-cfs --enable-loadavg /var/lib/lxcfs'
+    sudo mkdir -p "$NOVA_DOCKER_LXCFS_UNIT"
+    {
+        if systemd-detect-virt --quiet --container; then
+            printf '%s\n' '[Unit]' 'ConditionVirtualization='
+        fi
+        printf '%s\n' '[Service]' 'ExecStart=' "ExecStart=$command"
+    } | sudo tee "$NOVA_DOCKER_LXCFS_UNIT/nova-docker.conf" > /dev/null
+    sudo systemctl daemon-reload
+}
+
+# Where we described it, it runs for the servers alone.
 function stop_lxcfs {
     if [[ -e "$NOVA_DOCKER_LXCFS_UNIT/nova-docker.conf" ]]; then
         stop_service lxcfs

@@ -102,18 +102,26 @@ class DevStackTestCase(base.BaseTestCase):
             self.assertEqual(told, self._call(
                 'choose_ovn_datapath', OVS_DATAPATH_TYPE=kind))
 
-    def test_lxcfs_may_start_in_a_container_while_it_is_stacked(self) -> None:
+    def test_lxcfs_is_described_while_it_is_stacked(self) -> None:
         units = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         drop_in = units / 'lxcfs.service.d' / 'nova-docker.conf'
         machine = {
             'NOVA_DOCKER_LXCFS_UNIT': os.fspath(drop_in.parent),
             'lxcfs_serves': f'test -e {drop_in}',
             'systemd-detect-virt': 'true', 'sudo': '"$@"',
-            'systemctl': 'true', 'install_package': 'true',
+            'systemctl': '[[ $1 != is-active ]]', 'install_package': 'true',
             'start_service': 'true', 'stop_service': 'true',
             'echo_summary': 'echo "$*"'}
         self.assertEqual([], self._call('start_lxcfs', **machine))
-        self.assertEqual('[Unit]\nConditionVirtualization=\n',
+        in_container = drop_in.read_text()
+        self.assertTrue(in_container.startswith(
+            '[Unit]\nConditionVirtualization=\n[Service]\n'))
+        self.assertRegex(
+            in_container, r'\nExecStart=\nExecStart=/usr/bin/lxcfs '
+                          r'.*--enable-loadavg .*/var/lib/lxcfs\n$')
+        self._call('start_lxcfs', **{**machine,
+                                     'systemd-detect-virt': 'false'})
+        self.assertEqual(in_container[in_container.index('[Service]'):],
                          drop_in.read_text())
         # As often as it is stacked.
         self._call('start_lxcfs', **machine)
@@ -125,11 +133,10 @@ class DevStackTestCase(base.BaseTestCase):
         units = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         said = self._call(
             'start_lxcfs', NOVA_DOCKER_LXCFS_UNIT=os.fspath(units / 'd'),
-            **{'lxcfs_serves': 'false', 'systemd-detect-virt': 'false',
-               'install_package': 'true', 'start_service': 'true',
-               'echo_summary': 'echo "$*"'})
+            lxcfs_serves='false', systemctl='true', echo_summary='echo "$*"')
         self.assertEqual(1, len(said))
         self.assertIn('LXCFS does not run', said[0])
+        # One that runs is not described anew.
         self.assertEqual([], list(units.iterdir()))
 
     def test_volumes_in_files_are_of_dockenstacks_driver(self) -> None:
