@@ -33,6 +33,7 @@ from nova import objects
 from nova import utils
 from nova_docker import driver
 from nova_docker import names
+from nova_docker.privsep import newroot
 from nova_docker.privsep import pivot
 from nova_docker.privsep import programs
 from nova_docker.rootvolume import layout
@@ -226,25 +227,27 @@ class PorterTestCase(killing.KilledCase, base.RootTestCase):
         self.follow()
         self.wait_until_in()
 
-    @ddt.data(('enter', 1), ('_is_read_only', 1), ('_move', 4))
+    @ddt.data((pivot, 'enter', 1), (newroot, '_is_read_only', 1),
+              (newroot, '_move', 4))
     @ddt.unpack
-    def test_killed(self, function: str, times: int) -> None:
+    def test_killed(self, module: types.ModuleType, function: str,
+                    times: int) -> None:
         """nova-compute, between the start and the entry."""
-        self.kill_in(function, times)
+        self.kill_in(module, function, times)
         self.assertFalse(self.is_in())
         self.follow()
         self.wait_until_in()
 
     def test_killed_when_it_has_entered(self) -> None:
         """It has no words yet: it ends, and can be started."""
-        self.kill_in('find', 1, programs)
+        self.kill_in(programs, 'find', 1)
         self.wait_for_end(self.instance)
         docker = self.follow()
         docker.power_on(self.context, self.instance, model.NetworkInfo())
         self.inside(self.instance, 'ls', '/mine')
 
-    def kill_in(self, function: str, times: int,
-                module: types.ModuleType = pivot) -> None:
+    def kill_in(self, module: types.ModuleType, function: str,
+                times: int) -> None:
         """Start it, and kill nova-compute when it calls a function.
 
         :param times: which call it is
