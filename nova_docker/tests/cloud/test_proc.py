@@ -14,6 +14,11 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import subprocess
+import tempfile
+
 from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import services
@@ -22,6 +27,10 @@ from nova_docker.tests.cloud import services
 _OWN = ("(awk '/^MemTotal/ {print $2}' /proc/meminfo; "
         "grep -c ^processor /proc/cpuinfo; grep -c '^cpu[0-9]' /proc/stat) "
         '2>&1 || true')
+
+#: Whether the kernel's control groups are of the second version.
+_LIMITS_SWAP_ALONE = pathlib.Path(
+    '/sys/fs/cgroup/cgroup.controllers').exists()
 
 
 class ProcTestCase(base.CloudTestCase):
@@ -44,3 +53,33 @@ class ProcTestCase(base.CloudTestCase):
             lambda: guest.run('cd /proc; cat cpuinfo loadavg stat swaps '
                               'uptime >/dev/null 2>&1 && echo well || :'),
             'it sees all of its own again')
+
+    def test_swap(self) -> None:
+        """It is the server's own part of the host's, and follows a resize.
+
+        By LXCFS's reckoning: where one control group limits memory and swap
+        together, all that is in memory might be swapped out.
+        """
+        self._swap_on_host(256)
+        server = self.make.server('ssh', self.make.flavor({}, swap=64))
+        guest = self.make.login(server)
+        beyond = 0 if _LIMITS_SWAP_ALONE else 1
+        for memory in (64, 128):
+            [row] = guest.run('tail -n +2 /proc/swaps').splitlines()
+            self.assertEqual(64 + beyond * memory,
+                             round(int(row.split()[2]) / 1024))
+            self.assertEqual(row.split()[2], guest.run(
+                "awk '/^SwapTotal/ {print $2}' /proc/meminfo"))
+            if memory == 64:
+                server.resize(self.make.flavor({}, ram=128, swap=64))
+                server.confirm()
+
+    def _swap_on_host(self, mebibytes: int) -> None:
+        """Have some swap at the host meanwhile."""
+        file, path = tempfile.mkstemp(dir=clouds.home())
+        self.addCleanup(os.unlink, path)
+        os.posix_fallocate(file, 0, mebibytes << 20)
+        os.close(file)
+        subprocess.run(['mkswap', path], check=True, capture_output=True)
+        subprocess.run(['swapon', path], check=True)
+        self.addCleanup(subprocess.run, ['swapoff', path], check=True)
