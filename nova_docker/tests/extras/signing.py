@@ -26,11 +26,23 @@ from cryptography.hazmat.primitives import serialization
 from cryptography import x509
 
 from nova_docker.tests.cloud import clouds
+from nova_docker.tests.cloud import services
 from nova_docker.tests.cloud import workbench
 
 #: The first version of the API in which a user names certificates.
 TRUST = '2.63'
 _DAY = datetime.timedelta(days=1)
+
+
+def require(cleanup: Callable[..., Any]) -> None:
+    """Have Nova boot signed images alone, as an operator may.
+
+    :param cleanup: unittest's addClassCleanup
+    """
+    files = 'nova/nova.conf', 'nova/compute.conf'
+    cleanup(services.set_options, {}, *files)
+    services.set_options(
+        {'glance': {'verify_glance_signatures': 'true'}}, *files)
 
 
 class Authority:

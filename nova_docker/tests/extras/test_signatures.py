@@ -22,7 +22,6 @@ from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import host
 from nova_docker.tests.cloud import servers
-from nova_docker.tests.cloud import services
 from nova_docker.tests.cloud import workbench
 from nova_docker.tests.extras import signing
 
@@ -169,10 +168,7 @@ class RequiredTestCase(_SigningTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        files = 'nova/nova.conf', 'nova/compute.conf'
-        cls.addClassCleanup(services.set_options, {}, *files)
-        services.set_options(
-            {'glance': {'verify_glance_signatures': 'true'}}, *files)
+        signing.require(cls.addClassCleanup)
 
     def test_only_signed_images_boot(self) -> None:
         self.boot(self.signed())

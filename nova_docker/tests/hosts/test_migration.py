@@ -20,7 +20,6 @@ from nova_docker.tests.cloud import base
 from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import guests
 from nova_docker.tests.cloud import servers
-from nova_docker.tests.cloud import services
 from nova_docker.tests.extras import signing
 from nova_docker.tests.hosts import places
 
@@ -227,10 +226,7 @@ class TrustTestCase(MigrationTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        files = 'nova/nova.conf', 'nova/compute.conf'
-        cls.addClassCleanup(services.set_options, {}, *files)
-        services.set_options(
-            {'glance': {'verify_glance_signatures': 'true'}}, *files)
+        signing.require(cls.addClassCleanup)
 
     def test_trusted_certificates(self) -> None:
         image = clouds.connection('demo').image
