@@ -19,6 +19,7 @@ features on, and CRIU beside it, makes any.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import contextlib
 import http
 
@@ -88,13 +89,38 @@ class Checkpoints(calls.Calls):
         found = api._result(answer, json=True)
         return [each['Name'] for each in found or ()]
 
-    @_patiently
     @failures.checked
-    def start_from_checkpoint(self, name: str) -> None:
+    def checkpoint_path(self, name: str) -> str:
+        """Return the directory in which the engine keeps the checkpoint.
+
+        https://github.com/moby/moby/blob/v28.2.2/daemon/checkpoint.go
+        """
+        api = self._calls
+        return (f"{api.info()['DockerRootDir']}/containers/"
+                f"{api.inspect_container(name)['Id']}/checkpoints/{_NAME}")
+
+    @_patiently
+    def start_from_checkpoint(self, name: str,
+                              ended: Callable[[], object] = lambda: None
+                              ) -> None:
         """Let a container go on where it was written to disk.
 
         The checkpoint stays.
+
+        :param ended: called after each try that the engine has ended, be it
+            with an error
         """
+        try:
+            self._start_from_checkpoint(name)
+        except errors.EngineUnavailable:
+            raise
+        except errors.EngineError:
+            ended()
+            raise
+        ended()
+
+    @failures.checked
+    def _start_from_checkpoint(self, name: str) -> None:
         api = self._streams
         api._raise_for_status(api._post(
             api._url('/containers/{0}/start', name),

@@ -27,6 +27,7 @@ from nova import objects
 from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.instances import copies
 from nova_docker.instances import query
 from nova_docker.instances import rootdisk
 from nova_docker.instances import workload
@@ -126,7 +127,7 @@ class Power:
         """
         if self._state(instance) == power_state.SUSPENDED:
             self._network.end(instance)
-        self._engine.remove_checkpoint(names.workload(instance.uuid))
+        copies.forget(self._engine, names.workload(instance.uuid))
 
     def _await_command(self, container: client.Document) -> None:
         """Wait until docker-init has started the command.

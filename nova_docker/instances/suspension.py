@@ -25,6 +25,7 @@ from nova import objects
 from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
+from nova_docker.instances import copies
 from nova_docker.instances import power
 from nova_docker.instances import query
 from nova_docker import lxcfs
@@ -76,19 +77,27 @@ class Suspension:
         """Remove what a nova-compute left that ended right after a resume."""
         for uuid, state in self._instances.workloads().items():
             if state == power_state.RUNNING:
-                self._engine.remove_checkpoint(names.workload(uuid))
+                copies.forget(self._engine, names.workload(uuid))
 
     def _can_write(self) -> bool:
         """Try it: nothing else tells that engine, CRIU and kernel agree."""
         name = names.trial()
         try:
-            self._engine.remove(name)
+            self._remove_trial()
             lxcfs.aim()
             self._engine.create(
                 name, spec.trial(self._boxes.prepare(), self._host()))
             self._engine.start(name)
             self._engine.checkpoint(name)
             self._engine.start_from_checkpoint(name)
+            if not copies.remove(self._engine, name):
+                LOG.warning(
+                    'No copy of a checkpoint is where containerd makes one '
+                    'of each that is used: in the directory that '
+                    'XDG_RUNTIME_DIR or TMPDIR of a process containerd '
+                    'names, or /tmp. If it makes them elsewhere, remove '
+                    'ctrd-checkpoint* there from time to time: each has all '
+                    'that the processes of a server had in memory.')
         except errors.EngineUnavailable:
             raise
         except errors.EngineError as error:
@@ -97,8 +106,12 @@ class Suspension:
                         'suspended servers are frozen instead: %s', error)
             return False
         finally:
-            self._engine.remove(name)
+            self._remove_trial()
         return True
+
+    def _remove_trial(self) -> None:
+        copies.remove(self._engine, names.trial())
+        self._engine.remove(names.trial())
 
     def suspend(self, instance: objects.Instance) -> None:
         """Freeze the workload, or write it to disk and end it.
@@ -116,7 +129,7 @@ class Suspension:
             self._power.pause(instance)
 
     def _write(self, name: str) -> None:
-        self._engine.remove_checkpoint(name)
+        copies.forget(self._engine, name)
         try:
             self._engine.checkpoint(name)
         except errors.EngineUnavailable:
@@ -145,7 +158,8 @@ class Suspension:
             self._power.on(instance, network_info)
             return
         try:
-            self._engine.start_from_checkpoint(name)
+            self._engine.start_from_checkpoint(
+                name, lambda: copies.remove(self._engine, name))
         except errors.EngineUnavailable:
             raise
         except errors.EngineError as error:

@@ -31,6 +31,7 @@ from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.instances import command
 from nova_docker.instances import configdrive
+from nova_docker.instances import copies
 from nova_docker.instances import injection
 from nova_docker.instances import keys
 from nova_docker import names
@@ -283,9 +284,13 @@ class Workload:
                f'{names.ROLE}={names.Role.WORKLOAD}']
         errors.take_all(
             lambda: self._roots.discard(instance.uuid),
-            *(functools.partial(self._engine.remove, container['Id'])
+            *(functools.partial(self._remove, container['Id'])
               for container in self._engine.containers(own)),
             lambda: self._discard_disks(instance))
+
+    def _remove(self, container: str) -> None:
+        copies.remove(self._engine, container)
+        self._engine.remove(container)
 
     def recover(self) -> None:
         """Finish what a nova-compute that was killed left half done.

@@ -61,7 +61,8 @@ proc_pctxt = priv_context.PrivContext(
 
 # SYS_ADMIN and SYS_CHROOT enter a container and put its volume in the place
 # of its root; what that needs to have is made there, and what is on the volume
-# looked at, whoever's its files are.
+# looked at, whoever's its files are. What containerd leaves of checkpoints is
+# found by its environment, which is read with SYS_PTRACE, and removed.
 root_pctxt = priv_context.PrivContext(
     'nova_docker.privsep',
     cfg_section='docker_root_privileged',

@@ -31,6 +31,9 @@ _MOUNT_POINT = re.compile(
 _ROOT_POINT = re.compile(rf'/.+/{_UUID}/root/[A-Za-z0-9][A-Za-z0-9._-]*')
 #: Where os-brick mounts a share: the name is a checksum of its address.
 _SHARE = re.compile(r'/.+/mnt/[0-9a-f]{32,128}')
+#: Where an engine keeps a checkpoint of a container.
+_CHECKPOINT = re.compile(
+    r'/.+/containers/[0-9a-f]{64}/checkpoints/[A-Za-z0-9][A-Za-z0-9._-]*')
 _FILE_SYSTEMS = frozenset({'btrfs', 'ceph', 'ext2', 'ext3', 'ext4', 'gfs2',
                            'nfs', 'ocfs2', 'xfs'})
 _OPTION = re.compile(r'[A-Za-z0-9_.-]+(=[A-Za-z0-9_.:/+=@-]+)?')
@@ -101,6 +104,13 @@ def mount_point(path: str) -> str:
     if not _MOUNT_POINT.fullmatch(path) or not _is_plain(path):
         raise ValueError(f'not a mount point of an instance: {path!r}')
     return path
+
+
+def checkpoint(path: str) -> str:
+    """Return the path if an engine can keep a checkpoint there."""
+    if not _CHECKPOINT.fullmatch(path):
+        raise ValueError(f'not the place of a checkpoint: {path!r}')
+    return plain_path(path)
 
 
 def share(path: str) -> str:

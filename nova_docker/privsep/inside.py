@@ -31,15 +31,16 @@ _syscall = _libc.syscall
 
 
 def open_below(held: contextlib.ExitStack, root: int, path: str, flags: int,
-               links: bool = True) -> int:
+               links: bool = True, mounts: bool = False) -> int:
     """Open what a path leads to below a directory.
 
     :param root: the directory, as a descriptor
     :param links: follow those that stay inside
+    :param mounts: go into those
     :raises OSError: ENOENT, or EXDEV, ELOOP where it may not go
     """
-    resolve = (_IN_ROOT | _NO_XDEV | _NO_MAGICLINKS
-               | (0 if links else _NO_SYMLINKS))
+    resolve = (_IN_ROOT | _NO_MAGICLINKS | (0 if links else _NO_SYMLINKS)
+               | (0 if mounts else _NO_XDEV))
     how = struct.pack('QQQ', flags | os.O_CLOEXEC, 0, resolve)
     file: int = _syscall(_OPENAT2, root, os.fsencode(path.lstrip('/') or '.'),
                          how, len(how))

@@ -83,7 +83,8 @@ class CheckpointTestCase(base.CloudTestCase):
         self.assertFalse(self.guest.is_reachable())
 
     def assert_goes_on(self, before: int) -> None:
-        """It counts, and never began again."""
+        """It counts, never began again, and no copy of it is left."""
+        self.assertEqual([], host.copies(self.server.id))
         after = self.count()
         self.assertGreaterEqual(after, before)
         clouds.wait_until(lambda: self.count() > after, 'it counts on')

@@ -15,9 +15,12 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import shutil
 import socket
 from unittest import mock
 
+import fixtures
 from nova.compute import power_state
 from nova.network import model
 
@@ -28,6 +31,7 @@ from nova_docker.instances import lifecycle
 from nova_docker.instances import query
 from nova_docker.instances import suspension
 from nova_docker import names
+from nova_docker.privsep import checkpoints
 from nova_docker.privsep import namespaces
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
@@ -136,9 +140,11 @@ class FreezeTestCase(SuspensionTestCase):
 class CheckpointTestCase(SuspensionTestCase):
     def setUp(self) -> None:
         super().setUp()
+        log = self.useFixture(fixtures.FakeLogger())
         self.suspension = self.make_suspension('checkpoint')
         if not self.suspension.writes:
             self.skipTest('This engine makes no checkpoints.')
+        self.assertNotIn('No copy of a checkpoint', log.output)
 
     def suspended(self) -> objects.Instance:
         """Suspend a server that counts."""
@@ -163,16 +169,37 @@ class CheckpointTestCase(SuspensionTestCase):
             self.assertEqual(b'words',
                              namespaces.run_in(namespace, _exchange))
 
+    def copies(self, container: str) -> list[pathlib.Path]:
+        """Return what containerd has left of a container's memory."""
+        paths = pathlib.Path('/tmp').glob('ctrd-checkpoint*/cgroup.img')
+        return [path.parent for path in paths
+                if container.encode() in path.read_bytes()]
+
+    def interrupted(self) -> tuple[objects.Instance, str]:
+        """Return a server that was resumed, and the id of its container.
+
+        The nova-compute that did it ended right after that.
+        """
+        instance = self.suspended()
+        name = names.workload(instance.uuid)
+        self.engine.start_from_checkpoint(name)
+        self.assertTrue(self.has_checkpoint(instance))
+        container = str(self.engine.container(name)['Id'])
+        self.assertEqual(1, len(self.copies(container)))
+        return instance, container
+
     def has_checkpoint(self, instance: objects.Instance) -> bool:
         return self.engine.has_checkpoint(names.workload(instance.uuid))
 
     def test_suspended_and_resumed(self) -> None:
         instance = self.suspended()
+        container = self.engine.container(names.workload(instance.uuid))
         for _round in range(2):
             self.suspension.resume(instance, model.NetworkInfo())
             self.assertGoesOn(instance)
             self.assertConnected(instance)
             self.assertFalse(self.has_checkpoint(instance))
+            self.assertEqual([], self.copies(container['Id']))
             self.suspension.suspend(instance)
             self.assertSuspended(instance)
 
@@ -272,26 +299,25 @@ class CheckpointTestCase(SuspensionTestCase):
         self.assertIsInstance(failure.inner_exception,
                               exception.InstanceResumeFailure)
         self.assertSuspended(instance)
+        self.assertEqual([], self.copies(self.engine.container(name)['Id']))
         self.power.reboot(instance, model.NetworkInfo(), hard=True)
         self.assertEqual(power_state.RUNNING, self.power_state(instance))
         self.assertConnected(instance)
 
     def test_what_is_left_of_one_that_runs_is_removed(self) -> None:
-        """As by a nova-compute that ended right after the resume."""
-        instance = self.suspended()
-        self.engine.start_from_checkpoint(names.workload(instance.uuid))
-        self.assertTrue(self.has_checkpoint(instance))
+        instance, container = self.interrupted()
         self.make_suspension('checkpoint')
         self.assertFalse(self.has_checkpoint(instance))
+        self.assertEqual([], self.copies(container))
         self.assertGoesOn(instance)
         self.assertConnected(instance)
 
     def test_on_of_one_that_runs_leaves_its_network(self) -> None:
         """What is left of it has no lock; the processes are in there."""
-        instance = self.suspended()
-        self.engine.start_from_checkpoint(names.workload(instance.uuid))
+        instance, container = self.interrupted()
         self.power.on(instance, model.NetworkInfo())
         self.assertFalse(self.has_checkpoint(instance))
+        self.assertEqual([], self.copies(container))
         self.assertGoesOn(instance)
         self.assertConnected(instance)
 
@@ -300,6 +326,23 @@ class CheckpointTestCase(SuspensionTestCase):
         self.make_destroy()(instance, model.NetworkInfo())
         self.assertNotIn(instance.uuid, self.query.uuids())
         self.assertFalse(self.has_checkpoint(instance))
+
+    def test_destroyed_it_leaves_no_copies(self) -> None:
+        instance, container = self.interrupted()
+        self.make_destroy()(instance, model.NetworkInfo())
+        self.assertEqual([], self.copies(container))
+
+    def test_copies_that_can_not_be_removed_are_no_obstacle(self) -> None:
+        instance = self.suspended()
+        name = names.workload(instance.uuid)
+        container = self.engine.container(name)
+        with mock.patch.object(checkpoints, 'remove_copies', autospec=True,
+                               side_effect=PermissionError):
+            self.suspension.resume(instance, model.NetworkInfo())
+        self.assertGoesOn(instance)
+        self.assertFalse(self.has_checkpoint(instance))
+        [left] = self.copies(container['Id'])
+        shutil.rmtree(left)
 
     def test_nova_hears_of_it(self) -> None:
         instance = self.counting()

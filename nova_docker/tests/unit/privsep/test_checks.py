@@ -56,6 +56,16 @@ class ChecksTestCase(unittest.TestCase):
             f'{directory}/shares/../../etc', f'{directory}/other/data',
             f'/proc/self{directory}/shares/data')
 
+    def test_checkpoints(self) -> None:
+        directory = '/nonexistent/containers/' + '5f2a' * 16
+        path = f'{directory}/checkpoints/nova'
+        self.assertEqual(path, checks.checkpoint(path))
+        self.assert_refuses(
+            checks.checkpoint, directory, f'{directory}/checkpoints', '',
+            f'{directory}/checkpoints/..', f'{path}/..', f'{path}/x',
+            f'/proc/self/cwd{path}', path.replace('5f', '5F'), f'{path}\n',
+            path.removeprefix('/'))
+
     def test_shares_of_volumes(self) -> None:
         share = '/var/lib/nova/mnt/d41d8cd98f00b204e9800998ecf8427e'
         self.assertEqual(share, checks.share(share))
