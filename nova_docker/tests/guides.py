@@ -41,14 +41,23 @@ SESSIONS: Mapping[str, str] = {
         'doc/source/user/actions.rst',
         'doc/source/user/volumes.rst',
         'doc/source/user/shares.rst'), 'demo'),
+    'doc/source/admin/index.rst': 'admin',
     'doc/source/admin/security.rst': 'admin',
     'doc/source/admin/operation.rst': 'admin',
     'doc/source/admin/troubleshooting.rst': 'admin',
 }
 #: The page whose blocks take a second compute host, in an operator's name.
 HOSTS = 'doc/source/admin/hosts.rst'
-#: The page whose blocks run on a machine of its own.
+#: The page whose blocks run on a machine of its own, and the manual page of
+#: what checks that machine.
 INSTALLATION = 'doc/source/admin/install.rst'
+CHECK = 'doc/source/cli/nova-docker-status.rst'
+#: The page whose block runs on an engine of the tests' own.
+TESTING = 'doc/source/contributor/testing.rst'
+#: The page whose blocks run with options that make them short.
+BENCHMARKS = 'doc/source/contributor/benchmarks.rst'
+#: All pages of which a test types what has no reason not to be.
+TYPED = (*SESSIONS, HOSTS, INSTALLATION, CHECK, TESTING, BENCHMARKS)
 
 _BLOCK = re.compile(r'(?P<indent> *)\.\. code-block:: console$')
 _MARK = re.compile(r' *\.\. (?P<kind>not run|happens): (?P<what>\S.*)$')
@@ -113,7 +122,8 @@ class Block:
 
 def pages() -> Iterator[str]:
     """Give the paths of all pages in the source tree."""
-    yield from ('README.rst', 'CONTRIBUTING.rst')
+    yield from ('README.rst', 'CONTRIBUTING.rst', 'devstack/README.rst',
+                'contrib/dockenstack/README.rst')
     for path in sorted((SOURCE / 'doc' / 'source').rglob('*.rst')):
         yield str(path.relative_to(SOURCE))
 
@@ -121,6 +131,13 @@ def pages() -> Iterator[str]:
 def blocks(page: str) -> Iterator[Block]:
     """Give the console blocks of a page in their order."""
     yield from parse(page, (SOURCE / page).read_text())
+
+
+def typed(page: str) -> Iterator[Command]:
+    """Give the commands of a page that a test types, in their order."""
+    for block in blocks(page):
+        if not block.reason:
+            yield from block.commands()
 
 
 def parse(page: str, text: str) -> Iterator[Block]:

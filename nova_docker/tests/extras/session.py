@@ -33,14 +33,18 @@ from nova_docker.tests import guides
 #: that a command begins goes on for a while.
 _LOOKS = re.compile(
     r'curl |ssh |openstack (?:--\S+ \S+ )*(?:[a-z]+ )+(?:show|list)\b')
-#: What a reader has: the cloud's commands, its key, and an SSH client that
-#: was told to trust the servers.
+#: What a reader has: the cloud's commands, its key, an SSH client that was
+#: told to trust the servers, and as an operator what Glance's host has.
 _LOGIN = """
 . nova-docker/contrib/dockenstack/openrc {user}
 ssh() {{
     command ssh -i {home}/demo.pem -o StrictHostKeyChecking=no \
         -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
         -o ConnectTimeout=10 "$@"
+}}
+glance-manage() {{
+    {home}/venv/bin/glance-manage \
+        --config-file {home}/etc/glance/glance-api.conf "$@"
 }}
 """
 

@@ -28,7 +28,7 @@ from nova_docker.cmd import status
 _GUIDES = pathlib.Path(nova_docker.__file__).parents[1] / 'doc' / 'source'
 #: A command of nova-docker-image, over the end of a line too.
 _COMMAND = re.compile(r'^ +(?:\$ )?nova-docker-image ((?:.*\\\n)*.*)', re.M)
-_CHECK = re.compile(r'^ +sudo -u nova nova-docker-status (.*)', re.M)
+_CHECK = re.compile(r'^ +(?:# )?sudo -u nova nova-docker-status (.*)', re.M)
 _COMMANDS = (('nova-docker-image', image), ('nova-docker-status', status))
 
 
