@@ -73,13 +73,6 @@ class ManualPageTestCase(base.BaseTestCase):
         # Of -q and --quiet one is enough.
         self.assertEqual(set(), known - told - {'-h', '--help', '--quiet'})
 
-    def test_examples_of_the_image_command_are_understood(self) -> None:
-        examples = _COMMAND.findall(_section('nova-docker-image', 'Examples'))
-        self.assertEqual(4, len(examples))
-        for example in examples:
-            image._parser().parse_args(
-                shlex.split(example.replace('\\\n', ' ')))
-
     def test_examples_of_the_status_command_are_understood(self) -> None:
         for text in (_section('nova-docker-status', 'Examples'),
                      status._DESCRIPTION):
