@@ -111,7 +111,7 @@ class Workshop:
                      *options: str) -> Outcome:
         # Or the results of a run that did not begin would be the last run's.
         shutil.rmtree(self.cloud.tempest / '.stestr', ignore_errors=True)
-        self.run(stage, self._tempest, '--everything', *options, selected,
+        self.run(stage, self._tempest, '--everything', selected, *options,
                  minutes=minutes)
         return self.count(
             stage, 'stestr', '--repo-url', os.fspath(self.cloud.tempest),

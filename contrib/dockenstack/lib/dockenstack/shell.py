@@ -13,6 +13,7 @@
 """Run commands into a log, write files whole, and wait for conditions."""
 
 from collections.abc import Callable
+from collections.abc import Container
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -65,8 +66,12 @@ def clean_environment(**extra: str) -> dict[str, str]:
 
 def run(*command: str | os.PathLike[str],
         env: Mapping[str, str] | None = None,
-        check: bool = True, **options: Any) -> int:
-    """Run a command, its output into the stage's log; give its status."""
+        check: bool = True, good: Container[int] = (0,),
+        **options: Any) -> int:
+    """Run a command, its output into the stage's log; give its status.
+
+    :raises Failure: the status is not a good one, and is checked
+    """
     log = _log.get()
     words = ' '.join(os.fspath(word) for word in command)
     with open(log or os.devnull, 'ab', buffering=0) as output:
@@ -75,7 +80,7 @@ def run(*command: str | os.PathLike[str],
         done = subprocess.run(
             command, stdout=output, stderr=subprocess.STDOUT,
             env=clean_environment() if env is None else env, **options)
-    if check and done.returncode:
+    if check and done.returncode not in good:
         raise Failure(f'`{words[:200]}` ended with {done.returncode}', log)
     return done.returncode
 

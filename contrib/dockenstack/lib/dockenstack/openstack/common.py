@@ -159,11 +159,16 @@ def wanted(home: Home, name: str) -> Stamp:
 
 
 def manage(home: Home, program: str, configuration: pathlib.Path,
-           *arguments: str, env: Mapping[str, str] | None = None) -> None:
-    """Run a management command of a service, as the services' user."""
+           *arguments: str, env: Mapping[str, str] | None = None,
+           good: Sequence[int] = (0,)) -> None:
+    """Run a management command of a service, as the services' user.
+
+    :param good: what it may end with
+    """
     shell.run(home.bin / program, '--config-file', configuration, *arguments,
               user=SERVICE_USER, group=GROUP, extra_groups=[], cwd='/',
-              env=shell.clean_environment(HOME='/nonexistent', **env or {}))
+              env=shell.clean_environment(HOME='/nonexistent', **env or {}),
+              good=good)
 
 
 def in_cloud(home: Home, script: str, request: object) -> str:

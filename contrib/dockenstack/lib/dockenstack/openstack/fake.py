@@ -68,10 +68,10 @@ def start(home: Home, supervisor: Supervisor) -> str:
     if not all(map(supervisor.is_current, services(home))):
         # The fake driver forgets its servers, and who it was.
         supervisor.stop_all(services(home))
-        common.in_cloud(home, 'fake_host', {'host': HOST, 'zone': None})
+        nova.forget(home, HOST)
+        nova.archive(home)
     wanted(home).set()
     supervisor.ensure_all(services(home))
-    nova.discovered(home, HOST).clear()
     nova.discover(home, HOST)
     common.in_cloud(home, 'fake_host', {'host': HOST, 'zone': HOST})
     return f'host, availability zone and image `{HOST}`'
@@ -81,7 +81,7 @@ def remove(home: Home, supervisor: Supervisor) -> None:
     """Undo `start`. May be called again."""
     if wanted(home).exists():
         supervisor.stop_all(services(home))
-        common.in_cloud(home, 'fake_host', {'host': HOST, 'zone': None})
+        nova.forget(home, HOST)
         wanted(home).clear()
 
 

@@ -238,3 +238,27 @@ def discover(home: Home, host: str) -> None:
         common.manage(home, 'nova-manage', conf(home), 'cell_v2',
                       'discover_hosts')
         stamp.set()
+
+
+def forget(home: Home, host: str) -> None:
+    """Remove all that the cloud knows of a compute host, which is stopped."""
+    common.in_cloud(home, 'fake_host', {'host': host, 'zone': None})
+    discovered(home, host).clear()
+    _forgotten(home).set()
+
+
+def _forgotten(home: Home) -> Stamp:
+    return Stamp(home, 'forgotten-host')
+
+
+def archive(home: Home) -> None:
+    """Let a host that was forgotten come back under its name.
+
+    For Nova's API it would be down, as its former self: that looks for the
+    service of a host among the deleted ones, too.
+    """
+    if _forgotten(home).exists():
+        # It ends with 1 if there was anything.
+        common.manage(home, 'nova-manage', conf(home), 'db',
+                      'archive_deleted_rows', '--until-complete', good=(0, 1))
+        _forgotten(home).clear()

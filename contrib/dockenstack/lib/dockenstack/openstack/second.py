@@ -72,6 +72,7 @@ def _start(home: Home, supervisor: Supervisor) -> str:
         supervisor.stop_all([compute(home), agent(home)])
         second.start(home, supervisor)
     _configure(home)
+    nova.archive(home)
     supervisor.ensure_all([agent(home), compute(home)])
     nova.discover(home, second.HOST)
     return f'{second.HOST}, with an engine and a switch of its own'
@@ -86,9 +87,8 @@ def stop(home: Home, supervisor: Supervisor) -> None:
 def _remove(home: Home, supervisor: Supervisor) -> str:
     """Undo `_start`, with the servers of this host. May be called again."""
     stop(home, supervisor)
-    common.in_cloud(home, 'fake_host', {'host': second.HOST, 'zone': None})
+    nova.forget(home, second.HOST)
     second.remove(home, supervisor)
-    nova.discovered(home, second.HOST).clear()
     present(home).clear()
     return f'{second.HOST} removed'
 
