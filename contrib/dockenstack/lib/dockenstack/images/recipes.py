@@ -144,6 +144,9 @@ def ssh(path: pathlib.Path) -> None:
     layer.programs('/usr/sbin/dropbear', '/bin/bash', '/bin/ip', '/bin/ping',
                    '/usr/bin/curl', '/usr/bin/sudo', '/usr/sbin/chpasswd',
                    *glob.glob('/usr/libexec/sudo/*.so*'),
+                   # Where PAM looks: Debian 13's in /usr/lib, 12's in /lib.
+                   *glob.glob('/usr/lib/*/security/pam_permit.so'),
+                   *glob.glob('/usr/lib/*/security/pam_unix.so'),
                    *glob.glob('/lib/*/security/pam_permit.so'),
                    *glob.glob('/lib/*/security/pam_unix.so'))
     layer.link('/sbin/ip', '/bin/ip')
