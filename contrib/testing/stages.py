@@ -42,10 +42,6 @@ _HOOK = re.compile(r'^(?P<name>.+?)\.{3,}.*(?P<result>Passed|Failed|Skipped)$',
 #: Environments of tox, each with a release of Nova.
 RELEASES = ('nova31', 'nova32', 'nova33', 'nova34')
 
-#: Tests of Tempest at the same time. They mostly wait; and as a class of tests
-#: stays with one worker, one of two was done five minutes before the other.
-TEMPEST_WORKERS = '3'
-
 
 @dataclasses.dataclass
 class Workshop:
@@ -115,8 +111,8 @@ class Workshop:
                      *options: str) -> Outcome:
         # Or the results of a run that did not begin would be the last run's.
         shutil.rmtree(self.cloud.tempest / '.stestr', ignore_errors=True)
-        self.run(stage, self._tempest, '--everything', selected,
-                 '--concurrency', TEMPEST_WORKERS, *options, minutes=minutes)
+        self.run(stage, self._tempest, '--everything', selected, *options,
+                 minutes=minutes)
         return self.count(
             stage, 'stestr', '--repo-url', os.fspath(self.cloud.tempest),
             'last', '--subunit',
