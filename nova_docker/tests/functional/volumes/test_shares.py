@@ -172,6 +172,8 @@ class SharesTestCase(base.EngineTestCase):
         subprocess.run(['mount', '--bind', parent, parent], check=True)
         self.addCleanup(subprocess.run, ['umount', '--recursive', parent],
                         check=True)
+        # It is no peer of a / that is shared already.
+        subprocess.run(['mount', '--make-private', parent], check=True)
         subprocess.run(['mount', '--make-shared', parent], check=True)
         instance = self.make_instance()
         self.shares.mount(self.make_share(instance))
