@@ -56,9 +56,8 @@ def remove_copies(checkpoint: str) -> int:
         original = os.open(checks.checkpoint(checkpoint), _DIRECTORY)
         held.callback(os.close, original)
         errors.take_all(*(
-            functools.partial(_remove, directory, name, original, removed)
-            for directory in _directories(held)
-            for name in filter(_COPY.fullmatch, os.listdir(directory))))
+            functools.partial(_remove_from, directory, original, removed)
+            for directory in _directories(held)))
     return len(removed)
 
 
@@ -76,8 +75,14 @@ def _directories(held: contextlib.ExitStack) -> Iterator[int]:
 
 
 def _is_containerd(process: pathlib.Path) -> bool:
-    """Tell whether it is one, and not a tenant's that is called the same."""
-    return ((process / 'comm').read_text(errors='replace') == 'containerd\n'
+    """Tell whether it is one, and not a tenant's that is called the same.
+
+    By its program's own name: by a link anybody may give another one to a
+    program that root's rights come with, and choose its environment.
+    """
+    program = os.path.basename(os.readlink(process / 'exe'))
+    # One that was upgraded runs on.
+    return (program.removesuffix(' (deleted)') == 'containerd'
             and process.stat().st_uid == os.geteuid()
             and os.readlink(process / 'ns/pid') == os.readlink(
                 _PROC / 'self/ns/pid'))
@@ -91,21 +96,31 @@ def _temporary(process: pathlib.Path) -> str:
                        or b'/tmp')
 
 
+def _remove_from(directory: int, original: int, removed: list[str]) -> None:
+    errors.take_all(*(
+        functools.partial(_remove, directory, name, original, removed)
+        for name in filter(_COPY.fullmatch, os.listdir(directory))))
+
+
 def _remove(directory: int, name: str, original: int,
             removed: list[str]) -> None:
     """Remove what has such a name if it is a copy."""
-    # Anybody may have made it; and another's may be removed meanwhile.
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        copy = os.open(name, _DIRECTORY, dir_fd=directory)
+    with contextlib.ExitStack() as held:
         try:
+            copy = inside.open_below(
+                held, directory, name, _DIRECTORY, links=False)
+        except OSError:
+            # Anybody may have made it: a link, a file, a mount whose server
+            # does not answer.
+            return
+        # Another one's may be removed meanwhile.
+        with contextlib.suppress(FileNotFoundError):
             if _is_copy(copy, original):
                 # The last first: what a kill leaves is a copy still.
                 for file in sorted(os.listdir(copy), reverse=True):
                     os.unlink(file, dir_fd=copy)
                 os.rmdir(name, dir_fd=directory)
                 removed.append(name)
-        finally:
-            os.close(copy)
 
 
 def _is_copy(copy: int, original: int) -> bool:
@@ -128,10 +143,12 @@ def _is_same(copy: int, original: int, name: str, whole: bool = True) -> bool:
 
 
 def _file(directory: int, name: str) -> tuple[int, bytes]:
-    """Return the size of a file, and how it begins."""
+    """Return the size of a file, and how it begins; -1 if it is none."""
     figures = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if not stat.S_ISREG(figures.st_mode):
-        raise ValueError(f'{name!r} is no file')
-    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory),
-              'rb', buffering=0) as file:
+        return -1, b'no file'
+    # It may have become a pipe since.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(os.open(name, flags, dir_fd=directory), 'rb',
+              buffering=0) as file:
         return figures.st_size, file.read(_HEAD)

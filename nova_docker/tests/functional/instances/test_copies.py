@@ -33,7 +33,9 @@ IMAGES = {'cgroup.img': b'/docker/5f2a', 'core-1.img': b'registers',
           'inventory.img': b'version', 'pages-1.img': b'memory' * 50_000,
           'pstree.img': b'processes'}
 _ELSE = 'elsewhere'
-_CALLED = 'printf containerd > /proc/self/comm; echo called; read _'
+_WAITS = 'echo called; read _'
+#: A set-uid program by a link of that name is called so, too.
+_CALLED = f'printf containerd > /proc/self/comm; {_WAITS}'
 
 
 def _add(copy: pathlib.Path) -> None:
@@ -66,6 +68,11 @@ def _link(copy: pathlib.Path) -> None:
     copy.symlink_to(copy.rename(copy.with_name(_ELSE)))
 
 
+def _make_pipe(copy: pathlib.Path) -> None:
+    (copy / 'core-1.img').unlink()
+    os.mkfifo(copy / 'core-1.img')
+
+
 def _rename(copy: pathlib.Path) -> None:
     copy.rename(copy.with_name(f'{copy.name}-mine'))
 
@@ -92,6 +99,11 @@ class CopiesTestCase(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        # Anybody runs the program in it.
+        for path in (self.path, self.path.parent):
+            path.chmod(0o711)
+        self.program = str(self.path / 'containerd')
+        shutil.copy('/bin/sh', self.program)
         self.directory = self.path / 'temporary'
         self.directory.mkdir()
         self.checkpoint = self.path / 'containers' / (
@@ -101,9 +113,14 @@ class CopiesTestCase(base.TestCase):
             (self.checkpoint / name).write_bytes(content)
 
     def start(self, *before: str, **how: Any) -> subprocess.Popen[str]:
-        """Run a process that is called containerd, until the test ends."""
+        """Run a program of the name containerd, until the test ends."""
+        return self.run_until_the_end(
+            *before, self.program, '-c', _WAITS, **how)
+
+    def run_until_the_end(self, *command: str,
+                          **how: Any) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*before, 'sh', '-c', _CALLED], stdin=subprocess.PIPE,
+            command, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True,
             env={'TMPDIR': str(self.directory), 'PATH': os.environ['PATH']}
             | how.pop('env', {}), **how)
@@ -163,7 +180,7 @@ class CopiesTestCase(base.TestCase):
         self.assertEqual([], self.left())
 
     @ddt.data(_add, _change, _change_own, _cut_early, _cut_in_between,
-              _lengthen, _link, _rename, _replace)
+              _lengthen, _link, _make_pipe, _rename, _replace)
     def test_others_stay(self, make: Any) -> None:
         self.start()
         self.copy(1)
@@ -183,6 +200,26 @@ class CopiesTestCase(base.TestCase):
         self.start('unshare', '--pid', '--fork', '--kill-child')
         self.assertEqual(0, self.remove())
         self.assertEqual(['ctrd-checkpoint1'], self.left())
+
+    def test_what_is_only_called_so_tells_nothing(self) -> None:
+        self.copy()
+        self.run_until_the_end('sh', '-c', _CALLED)
+        self.assertEqual(0, self.remove())
+        self.assertEqual(['ctrd-checkpoint1'], self.left())
+
+    def test_one_that_is_upgraded(self) -> None:
+        self.copy()
+        self.start()
+        os.unlink(self.program)
+        self.assertEqual(1, self.remove())
+
+    def test_what_somebody_mounts_there_stays(self) -> None:
+        self.start()
+        mounted = self.copy()
+        subprocess.run(['mount', '--bind', mounted, mounted], check=True)
+        self.addCleanup(subprocess.run, ['umount', mounted], check=True)
+        self.assertEqual(0, self.remove())
+        self.assertEqual(sorted(IMAGES), sorted(os.listdir(mounted)))
 
     def test_one_that_can_not_be_removed(self) -> None:
         """The others are."""
