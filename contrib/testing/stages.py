@@ -85,9 +85,9 @@ class Workshop:
         result = self._run_tempest(
             stage, _patterns(f'{stage}.txt').joined(), minutes,
             '--exclude-regex', '|'.join(each.joined() for each in left_out))
-        known = self._all_tests()
+        known = self._listed(r'^tempest\.(api|scenario)\.')
         result.failed += [f'{each} (in a table, but there is no such test)'
-                          for names in left_out
+                          for names in (*left_out, _names('tempest-skip.csv'))
                           for each in names.strangers(known)]
         return result
 
@@ -115,17 +115,18 @@ class Workshop:
                  minutes=minutes)
         return self.count(
             stage, 'stestr', '--repo-url', os.fspath(self.cloud.tempest),
-            'last', '--subunit',
-            explanations=_names('tempest-skip.csv'))
+            'last', '--subunit', explanations=_names('tempest-skip.csv'),
+            listed=self._listed(selected, *options))
 
     @property
     def _tempest(self) -> pathlib.Path:
         return self.source / 'contrib' / 'dockenstack' / 'tempest'
 
-    def _all_tests(self) -> list[str]:
+    def _listed(self, selected: str, *options: str) -> list[str]:
+        """Name the tests of Tempest that would be run."""
         listed = subprocess.run(
-            [self._tempest, '--everything', '--list-tests',
-             r'^tempest\.(api|scenario)\.'],
+            [self._tempest, '--everything', '--list-tests', selected,
+             *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
             env=self.env, cwd=self.source, check=True)
         return listed.stdout.split()
