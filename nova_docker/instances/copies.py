@@ -36,7 +36,8 @@ def remove(engine: client.Engine, name: str) -> int:
         LOG.warning('What containerd has copied of the checkpoint of '
                     'container %s can not be removed, and has the memory of '
                     'its processes. Remove ctrd-checkpoint* in the temporary '
-                    'directory of containerd: %s', name, error)
+                    'directory of containerd, but none that a resume may '
+                    'still use: %s', name, error)
     return 0
 
 
