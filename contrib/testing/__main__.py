@@ -13,14 +13,17 @@
 """Run the project's tests on this machine, stage by stage."""
 
 import argparse
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import fcntl
+import functools
 import os
 import pathlib
 import sys
 import time
 
+import beside
 from dockenstack import Dockenstack
 from engine import Engine
 import environment
@@ -79,39 +82,52 @@ def _alone(logs: pathlib.Path) -> Iterator[None]:
 def _run(chosen: list[str], home: pathlib.Path, logs: pathlib.Path) -> int:
     env = environment.clean(os.environ, SOURCE, home / 'venv')
     cloud = Dockenstack(SOURCE, home, env, logs)
-    engine = Engine(logs / 'engine', logs / 'engine.log')
+    engine = Engine(logs / 'engine', logs / 'engine.log', cloud.criu)
     shop = stages.Workshop(SOURCE, logs, env, cloud, engine)
     outcomes: dict[str, Outcome] = {}
     interrupted = 0
+    began = time.monotonic()
     try:
-        for name in stages.STAGES:
-            if name in chosen:
-                outcomes[name] = _stage(name, shop)
+        for lanes in stages.rounds(chosen):
+            for each in beside.run([functools.partial(_lane, lane, shop)
+                                    for lane in lanes]):
+                outcomes |= each
+    except RuntimeError as error:
+        outcomes['lanes'] = Outcome(failed=[str(error)])
+        _say(f'\nFAILED lanes: {error}')
     except process.Interrupted as signal:
         print(f'\nInterrupted by {signal}.', flush=True)
         interrupted = 128 + signal.number
     restored = _restore(cloud)
-    print('\n' + outcome.table(outcomes), flush=True)
+    print('\n' + outcome.table(outcomes, time.monotonic() - began),
+          flush=True)
     good = restored and all(each.ok for each in outcomes.values())
     return interrupted or (0 if good else 1)
 
 
+def _lane(names: Iterable[str], shop: stages.Workshop) -> dict[str, Outcome]:
+    return {name: _stage(name, shop) for name in names}
+
+
 def _stage(name: str, shop: stages.Workshop) -> Outcome:
-    print(f'\n=== {name}: {stages.STAGES[name].__doc__}\n'
-          f'    (tail -F {shop.log(name)})', flush=True)
+    log = shop.log(name)
+    _say(f'\n=== {name}: {stages.STAGES[name].__doc__}',
+         f'    (tail -F {log})')
     began = time.monotonic()
     result = stages.run(name, shop)
     result.seconds = time.monotonic() - began
-    for failure in result.failed:
-        print(f'FAILED {failure}')
-    if result.failed and shop.log(name).exists():
-        print(f'--- the end of {shop.log(name)}:\n'
-              f'{process.tail(shop.log(name))}')
-    for note in result.notes:
-        print(note)
-    print(f'=== {name}: {result.passed} passed, {len(result.failed)} failed, '
-          f'{result.skipped} skipped in {result.seconds:.1f} s', flush=True)
+    said = [f'FAILED {each}' for each in result.failed]
+    if result.failed and log.exists():
+        said += [f'--- the end of {log}:', process.tail(log)]
+    _say(*said, *result.notes,
+         f'=== {name}: {result.passed} passed, {len(result.failed)} failed, '
+         f'{result.skipped} skipped in {result.seconds:.1f} s')
     return result
+
+
+def _say(*lines: str) -> None:
+    """Print lines in one piece: another lane's may come at any time."""
+    print('\n'.join(lines), flush=True)
 
 
 def _restore(cloud: Dockenstack) -> bool:

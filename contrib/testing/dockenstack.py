@@ -36,6 +36,7 @@ class Dockenstack:
         self.venv = home / 'venv'
         self.clouds = home / 'clouds.yaml'
         self.tempest = home / 'tempest'
+        self.criu = home / 'criu' / 'bin'
         self._ready: set[tuple[str, ...]] = set()
         self._has_second = False
         # There while the cloud is up for the tests only, so that the run
@@ -46,8 +47,9 @@ class Dockenstack:
 
     def _runs(self) -> bool:
         """Whether any part of it runs: what is broken is someone's too."""
-        self._run('status')
-        return bool(re.search(r'\brunning\b', self.log('status').read_text()))
+        log = self.log('status')
+        self._run('status', log=log)
+        return bool(re.search(r'\brunning\b', log.read_text()))
 
     def up(self, to: str = '', *extras: str) -> None:
         """Bring it up, or only to the named part. Once is enough.
@@ -68,8 +70,9 @@ class Dockenstack:
             # What had it, or had it not, is not there any more.
             self._ready.clear()
             self._has_second = SECOND_HOST in extras
-        if self._run('up', *wanted):
-            log = self.log('up')
+        # Lanes may bring up different parts at the same time.
+        log = self.log('up', *([to] if to else []))
+        if self._run('up', *wanted, log=log):
             raise RuntimeError(
                 f'contrib/dockenstack/up failed:\n{process.tail(log)}\n'
                 f'(all of it: {log})')
@@ -82,15 +85,14 @@ class Dockenstack:
         """
         if not self._ours.exists():
             return True
-        restored = self._run('down') == 0
+        restored = self._run('down', log=self.log('down')) == 0
         self._ours.unlink()
         return restored
 
-    def log(self, command: str) -> pathlib.Path:
-        return self._logs / f'dockenstack-{command}.log'
+    def log(self, *command: str) -> pathlib.Path:
+        return self._logs / f'{"-".join(("dockenstack", *command))}.log'
 
-    def _run(self, command: str, *arguments: str) -> int:
-        log = self.log(command)
+    def _run(self, command: str, *arguments: str, log: pathlib.Path) -> int:
         log.unlink(missing_ok=True)
         return process.run(
             [os.fspath(self._commands / command), *arguments], log,

@@ -53,8 +53,10 @@ class Connection(http.client.HTTPConnection):
 class Engine:
     """One dockerd below one directory."""
 
-    def __init__(self, root: pathlib.Path, log: pathlib.Path) -> None:
+    def __init__(self, root: pathlib.Path, log: pathlib.Path,
+                 criu: pathlib.Path) -> None:
         self._root = root
+        self._criu = criu
         self._socket = root / 'docker.sock'
         self._pidfile = root / 'docker.pid'
         self._settings = root / 'daemon.json'
@@ -69,6 +71,16 @@ class Engine:
         """Have an empty engine run, and leave nothing of it."""
         self._reclaim(env)
         with self._started(env):
+            yield
+
+    @contextlib.contextmanager
+    def making_checkpoints(self, env: dict[str, str]) -> Iterator[None]:
+        """Have one run that can write processes to disk, with CRIU."""
+        self._reclaim(env)
+        path = f'{self._criu}:{env["PATH"]}'
+        # CRIU can not bring back the other init, which is a link.
+        with self._started({**env, 'PATH': path}, '--experimental',
+                           '--init-path=/usr/bin/tini-static'):
             yield
 
     def _reclaim(self, env: dict[str, str]) -> None:
@@ -88,7 +100,8 @@ class Engine:
             pass
 
     @contextlib.contextmanager
-    def _started(self, env: dict[str, str]) -> Iterator[None]:
+    def _started(self, env: dict[str, str],
+                 *options: str) -> Iterator[None]:
         self._root.mkdir(parents=True, exist_ok=True)
         # dockerd believes a pidfile whose number another process has by now.
         self._pidfile.unlink(missing_ok=True)
@@ -96,7 +109,7 @@ class Engine:
         self._settings.write_text('{}')
         try:
             with self._log.open('ab') as output, process.started(
-                    self._command(), output.fileno(), env=env,
+                    [*self._command(), *options], output.fileno(), env=env,
                     cwd=self._root) as daemon:
                 self._wait(daemon)
                 try:

@@ -13,6 +13,7 @@
 """What each stage of contrib/test runs, and on what."""
 
 from collections.abc import Callable
+from collections.abc import Container
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
@@ -62,15 +63,21 @@ class Workshop:
                            cwd=self.source, timeout=minutes * 60)
 
     def run_tests(self, stage: str, *options: str, minutes: int,
-                  **env: str) -> Outcome:
-        """Run the tests in nova_docker/tests/<stage> under stestr."""
+                  kind: str = '', selected: str = '', **env: str) -> Outcome:
+        """Run the tests in nova_docker/tests/<stage> under stestr.
+
+        :param kind: another directory that they are in
+        :param selected: a regular expression for their names
+        """
         repository = self.logs / f'{stage}.stestr'
         shutil.rmtree(repository, ignore_errors=True)
         repository.mkdir()
-        stestr = _stestr(stage, os.fspath(repository))
-        self.run(stage, *stestr, 'run', *options, minutes=minutes, **env)
+        stestr = _stestr(kind or stage, os.fspath(repository))
+        names = [selected] if selected else []
+        self.run(stage, *stestr, 'run', *options, *names, minutes=minutes,
+                 **env)
         listed = subprocess.run(
-            [*stestr, 'list'], stdin=subprocess.DEVNULL,
+            [*stestr, 'list', *names], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, text=True, env=self.env | env,
             cwd=self.source, check=False).stdout.splitlines()
         return self.count(stage, *stestr, 'last', '--subunit', listed=listed)
@@ -312,8 +319,14 @@ def extras(shop: Workshop) -> Outcome:
     # One test installs the driver on a machine of its own.
     debian.install(('debootstrap',), shop.env, shop.log('extras'))
     shop.cloud.up('', 'barbican', 'manila', 'horizon', 'browser', 'criu')
-    return shop.run_tests('extras', '--concurrency', '1', minutes=90,
-                          OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
+    result = shop.run_tests(
+        'extras', '--concurrency', '1', minutes=90,
+        OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
+    with shop.engine.making_checkpoints(shop.env):
+        result.add(shop.run_tests(
+            'extras', '--concurrency', '1', minutes=10, kind='functional',
+            selected='CheckpointTestCase', DOCKER_HOST=shop.engine.url))
+    return result
 
 
 def hosts(shop: Workshop) -> Outcome:
@@ -355,6 +368,24 @@ STAGES: dict[str, Callable[[Workshop], Outcome]] = {
 #: What takes long and finds little that the others don't: it runs if it is
 #: named, or everything is asked for.
 SELDOM = ('scenario', 'extras', 'hosts', 'matrix', 'kernel')
+
+#: Stages that run beside each other, lane by lane: those with an engine of
+#: their own, and those on the cloud. Each of them alone leaves one of two
+#: cores idle half of the time.
+LANES = (('cloud',), ('functional', 'conformance'))
+
+
+def rounds(chosen: Container[str]) -> Iterator[list[list[str]]]:
+    """Yield the chosen stages in their order, as lanes beside each other."""
+    ahead = [each for each in STAGES if each in chosen]
+    while ahead:
+        lanes = [[ahead[0]]]
+        if any(ahead[0] in lane for lane in LANES):
+            lanes = [[each for each in lane if each in ahead]
+                     for lane in LANES]
+        yield [lane for lane in lanes if lane]
+        ahead = [each for each in ahead
+                 if not any(each in lane for lane in lanes)]
 
 
 def run(name: str, shop: Workshop) -> Outcome:

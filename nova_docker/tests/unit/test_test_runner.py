@@ -12,12 +12,16 @@
 
 """What contrib/test makes of the results of tests."""
 
+import functools
 import importlib.util
+import os
 import pathlib
 import re
+import signal
 import sys
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -120,18 +124,126 @@ class OutcomeTestCase(base.BaseTestCase):
     def test_the_last_line_counts(self) -> None:
         table = self.outcome.table({
             'unit': self.outcome.Outcome(passed=3, skipped=1, seconds=1.5),
-            'cloud': self.outcome.Outcome(passed=2, failed=['it'])})
+            'cloud': self.outcome.Outcome(passed=2, failed=['it'])}, 2.5)
         self.assertEqual('5 passed, 1 failed, 1 skipped',
                          table.splitlines()[-1])
 
+    def test_what_all_took_is_told(self) -> None:
+        """Two stages beside each other took less than both their times."""
+        table = self.outcome.table({
+            'unit': self.outcome.Outcome(passed=3, seconds=10.0),
+            'cloud': self.outcome.Outcome(passed=2, seconds=11.0)}, 12.0)
+        self.assertEqual(['all', '12.0'], table.splitlines()[-3].split())
 
-class CloudTestCase(base.BaseTestCase):
-    """A cloud that writes down how it is brought up."""
+
+class RunnerTestCase(base.BaseTestCase):
+    """A test that needs modules of the runner that load others of them."""
 
     def setUp(self) -> None:
         super().setUp()
         self.useFixture(fixtures.MonkeyPatch('sys.path', [
-            *sys.path, str(_SOURCE / 'contrib' / 'testing')]))
+            str(_SOURCE / 'contrib' / 'testing'), *sys.path]))
+        # Their names are nobody else's.
+        self.enterContext(mock.patch.dict(sys.modules))
+
+
+class RoundsTestCase(RunnerTestCase):
+    """Which stages run beside each other."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stages = importlib.import_module('stages')
+
+    def test_each_stage_once(self) -> None:
+        self.assertEqual(
+            sorted(self.stages.STAGES),
+            sorted(name for lanes in self.stages.rounds(self.stages.STAGES)
+                   for lane in lanes for name in lane))
+
+    def test_the_cloud_beside_engines(self) -> None:
+        self.assertEqual(
+            [[['unit']], [['cloud'], ['functional', 'conformance']],
+             [['tempest']]],
+            list(self.stages.rounds(
+                ['tempest', 'cloud', 'conformance', 'unit', 'functional'])))
+
+    def test_what_is_not_chosen_does_not_run(self) -> None:
+        self.assertEqual([[['conformance']], [['kernel']]],
+                         list(self.stages.rounds(['kernel', 'conformance'])))
+
+
+class BesideTestCase(RunnerTestCase):
+    """Jobs at the same time."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.beside = importlib.import_module('beside')
+        self.process = importlib.import_module('process')
+
+    def test_results_come_in_the_order_of_the_jobs(self) -> None:
+        pids = self.beside.run([os.getpid, os.getpid, lambda: 'third'])
+        self.assertEqual([os.getpid(), 'third'], [pids[0], pids[2]])
+        self.assertNotEqual(os.getpid(), pids[1])
+
+    def test_they_run_at_the_same_time(self) -> None:
+        """Either of the two waits for what the other tells."""
+        (here, there), (back, forth) = os.pipe(), os.pipe()
+
+        def first() -> bytes:
+            os.write(there, b'first')
+            return os.read(back, 6)
+
+        def second() -> bytes:
+            os.write(forth, b'second')
+            return os.read(here, 5)
+
+        self.assertEqual([b'second', b'first'],
+                         self.beside.run([first, second]))
+
+    def _interrupted(self, error: type[Exception]) -> bytes:
+        """Return what a job wrote that was to run for ever."""
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        began, begin = os.pipe()
+
+        def first() -> None:
+            os.read(began, 1)
+            raise error(signal.SIGTERM)
+
+        def second() -> None:
+            self.process.raise_on_signals()
+            # A signal that comes just before the reading ends it, too.
+            signalled, signals = os.pipe()
+            os.set_blocking(signals, False)
+            signal.set_wakeup_fd(signals)
+            try:
+                os.write(begin, b'!')
+                os.read(signalled, 1)
+            finally:
+                os.write(write, b'cleaned up')
+
+        self.assertRaises(error, self.beside.run, [first, second])
+        return os.read(read, 20)
+
+    def test_others_clean_up_after_an_interruption(self) -> None:
+        self.assertEqual(b'cleaned up',
+                         self._interrupted(self.process.Interrupted))
+
+    def test_others_clean_up_after_an_error(self) -> None:
+        self.assertEqual(b'cleaned up', self._interrupted(OSError))
+
+    def test_a_process_that_dies_is_told(self) -> None:
+        dies = functools.partial(os._exit, 3)
+        error = self.assertRaises(RuntimeError, self.beside.run,
+                                  [os.getpid, dies])
+        self.assertIn('3', str(error))
+
+
+class CloudTestCase(RunnerTestCase):
+    """A cloud that writes down how it is brought up."""
+
+    def setUp(self) -> None:
+        super().setUp()
         home = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         commands = home / 'contrib' / 'dockenstack'
         commands.mkdir(parents=True)

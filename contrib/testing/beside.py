@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Run jobs at the same time, each but the first in a process of its own."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import contextlib
+import multiprocessing
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+import process
+
+Result = TypeVar('Result')
+
+# What a job has to use is in this process, ready.
+_FORK = multiprocessing.get_context('fork')
+
+
+def run(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Run jobs beside each other, the first of them here.
+
+    A job here that is interrupted, or fails, ends the others, and waits until
+    they have cleaned up.
+
+    :param jobs: what they return, and raise, is sent between processes.
+    :returns: what the jobs returned, in their order
+    :raises RuntimeError: if a job's process ended without a result
+    """
+    with contextlib.ExitStack() as others:
+        waits = [others.enter_context(_started(job)) for job in jobs[1:]]
+        return [jobs[0](), *(wait() for wait in waits)]
+
+
+@contextlib.contextmanager
+def _started(job: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
+    receiver, sender = _FORK.Pipe(duplex=False)
+    child = _FORK.Process(target=_tell, args=(job, sender))
+    child.start()
+    sender.close()
+
+    def wait() -> Result:
+        try:
+            result: Result = receiver.recv()
+        except EOFError:
+            child.join()
+            raise RuntimeError('a process of the tests ended with '
+                               f'{child.exitcode}') from None
+        return result
+
+    try:
+        yield wait
+    except BaseException:
+        child.terminate()
+        raise
+    finally:
+        child.join()
+        receiver.close()
+
+
+def _tell(job: Callable[[], Result], sender: Connection) -> None:
+    # Its parent says that it was interrupted.
+    with contextlib.suppress(process.Interrupted):
+        sender.send(job())
