@@ -44,7 +44,7 @@ from nova_docker.volumes import whole
 LOG = logging.getLogger(__name__)
 
 #: The part of Neutron's time after which it is told of a port again.
-_AGAIN: Final = 0.5
+_AGAIN: Final = 1 / 8
 
 
 class Spawn:
