@@ -18,19 +18,15 @@ from collections.abc import Iterator
 import contextlib
 import os
 from typing import Any
-from unittest import mock
 import uuid
 
-from castellan.common.objects import symmetric_key
-from castellan import key_manager
-from castellan.key_manager import key_manager as manager
 import ddt
-import fixtures
 
 from nova_docker import errors
 from nova_docker.privsep import filesystems
 from nova_docker.privsep import unfinished
 from nova_docker.tests.functional.volumes import base as volumes
+from nova_docker.tests.functional.volumes import keys
 from nova_docker.tests.kernel import base
 from nova_docker.volumes import connector
 from nova_docker.volumes import content
@@ -42,12 +38,7 @@ _WORDS = b'nobody else may read this'
 class EncryptionTestCase(base.KernelCase):
     def setUp(self) -> None:
         super().setUp()
-        keys = self.useFixture(fixtures.MockPatchObject(
-            key_manager, 'API', autospec=True)).mock
-        keys.return_value = mock.create_autospec(
-            manager.KeyManager, instance=True)
-        self.keys = keys.return_value.get
-        self._give(b'k')
+        self.keys = self.useFixture(keys.KeyManager())
         self.instance, self.volume = self.start(), self.make_volume()
         self.volume.connection['data']['encrypted'] = True
 
@@ -76,7 +67,7 @@ class EncryptionTestCase(base.KernelCase):
         self._attach('luks')
         self._detach()
         before = self.volume.digest()
-        self._give(b'K')
+        self.keys.give(b'K')
         error = self.assertRaises(errors.UnsuitableVolume, self._attach,
                                   'luks')
         self.assertIn('it can not be decrypted', str(error))
@@ -116,11 +107,6 @@ class EncryptionTestCase(base.KernelCase):
         yield connector.decrypt(self.context, link, self.volume.device,
                                 self._encryption(provider))
         connector.close(link, self._encryption(provider))
-
-    def _give(self, letter: bytes) -> None:
-        """Have a key of one letter."""
-        self.keys.return_value = symmetric_key.SymmetricKey(
-            'AES', 256, letter * 32)
 
     def _attach(self, provider: str) -> None:
         self.volume.encryption = self._encryption(provider)

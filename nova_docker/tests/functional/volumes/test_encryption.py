@@ -15,12 +15,8 @@
 from __future__ import annotations
 
 import os
-from unittest import mock
 import uuid
 
-from castellan.common.objects import symmetric_key
-from castellan import key_manager
-from castellan.key_manager import key_manager as manager
 import ddt
 import fixtures
 
@@ -29,6 +25,7 @@ from nova_docker.privsep import unfinished
 from nova_docker.tests.functional.volumes import base
 from nova_docker.tests.functional.volumes import encryptor
 from nova_docker.tests.functional.volumes import foreign
+from nova_docker.tests.functional.volumes import keys
 from nova_docker.volumes import content
 
 
@@ -97,12 +94,7 @@ class EncryptedTestCase(base.VolumesTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        keys = self.useFixture(fixtures.MockPatchObject(
-            key_manager, 'API', autospec=True)).mock
-        keys.return_value = mock.create_autospec(
-            manager.KeyManager, instance=True)
-        keys.return_value.get.return_value = symmetric_key.SymmetricKey(
-            'AES', 256, bytes(32))
+        self.useFixture(keys.KeyManager())
         tool = self.directory / 'cryptsetup'
         tool.write_text('#!/bin/sh\n'
                         f'echo "$1" >> {self.directory}/called\n'
