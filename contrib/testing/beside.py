@@ -34,8 +34,8 @@ def run(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
     A job here that is interrupted, or fails, ends the others, and waits until
     they have cleaned up.
 
-    :param jobs: what they return, and raise, is sent between processes.
-    :returns: what the jobs returned, in their order
+    :param jobs: what they return is pickled
+    :returns: that, in their order
     :raises RuntimeError: if a job's process ended without a result
     """
     with contextlib.ExitStack() as others:
