@@ -63,6 +63,9 @@ def main() -> None:
         ensure_service(cloud, request['region'], name, kind, url)
     ensure_user(cloud, 'demo', passwords['demo'],
                 ensure_project(cloud, 'demo'), 'member')
+    for name, password in request['renewed'].items():
+        cloud.identity.update_user(cloud.identity.find_user(name),
+                                   password=password)
 
 
 if __name__ == '__main__':
