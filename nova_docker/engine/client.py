@@ -311,19 +311,24 @@ class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
 
         One that does not run is waited for: nothing of its next run is
         missed. After the end of a run this waits until the engine is through
-        with it, since the streams of the next one are not there before.
+        with it, since the streams of the next one are not there before. One
+        that is being started is attached to once it runs, and may have
+        written already.
 
         :raises EngineConflict: while it is paused
         """
         client = self._calls
-        container = client.inspect_container(name)
+        number = client.inspect_container(name)['Id']
         answer = client._post(
-            client._url('/containers/{0}/attach', container['Id']),
-            stream=True,
+            client._url('/containers/{0}/attach', number), stream=True,
             params={'stream': 1, 'stdin': 1, 'stdout': 1, 'stderr': 1,
                     'detachKeys': _DETACH_KEYS},
             headers={'Connection': 'Upgrade', 'Upgrade': 'tcp'})
-        client._raise_for_status(answer)
+        with contextlib.ExitStack() as failing:
+            failing.callback(answer.close)
+            client._raise_for_status(answer)
+            container = client.inspect_container(number)
+            failing.pop_all()
         return streams.Attachment(answer, container)
 
     @failures.checked

@@ -78,8 +78,9 @@ class Attachment:
     It ends with the container's run. Nothing of it blocks.
 
     :param answer: the engine's, which switched protocols
-    :param container: inspected just before. Without a terminal there are
-        frames, of stdout and stderr.
+    :param container: inspected since: what it has written in a run that this
+        does not tell of will be read. Without a terminal there are frames, of
+        stdout and stderr.
     """
 
     def __init__(self, answer: requests.Response,

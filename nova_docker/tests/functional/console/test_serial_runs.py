@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 
+import fixtures
 from nova.network import model
 
 from nova import exception
@@ -57,6 +58,32 @@ class RunsTestCase(people.SerialTestCase):
             each.sees(b'ready', times=2)
         person.types(b'again\n')
         self.assertNotIn(b'off', other.sees(b'heard again'))
+
+    def test_a_run_that_begins_while_it_is_attached_to(self) -> None:
+        """The engine attaches once it has started what it is starting."""
+        instance = self.answering()
+        person = self.viewer(instance)
+        person.sees(b'ready')
+        sdk = self.engine._calls
+        inspect, name = sdk.inspect_container, names.workload(instance.uuid)
+        runs = iter([None])
+
+        def start(container: str) -> client.Document:
+            found: client.Document = inspect(container)
+            if (threading.current_thread().name.startswith('console-')
+                    and not found['State']['Running']):
+                for _first in runs:
+                    self.engine.start(name)
+                    tests.wait_until(
+                        lambda: self.log(instance).count('ready') == 2,
+                        'its next run has begun')
+            return found
+        self.useFixture(fixtures.MockPatchObject(
+            sdk, 'inspect_container', autospec=True, side_effect=start))
+        self.engine.stop(name, tests.PATIENCE)
+        person.sees(b'ready', times=2)
+        person.types(b'again\n')
+        self.assertEqual(2, person.sees(b'heard again').count(b'ready'))
 
     def test_nothing_of_a_short_run_is_missed(self) -> None:
         instance = self.run_workload(
