@@ -230,6 +230,10 @@ class Server:
 
     def results(self, action: Any) -> list[str]:
         """Return how each ended event of an action ended."""
-        detailed = self._compute.get_server_action(action.request_id, self.id)
-        return [event['result'] for event in detailed.events or []
+        return [event['result'] for event in self.events(action)
                 if event['result']]
+
+    def events(self, action: Any) -> list[dict[str, Any]]:
+        """Return what an action consists of; the server may be gone."""
+        detailed = self._compute.get_server_action(action.request_id, self.id)
+        return detailed.events or []

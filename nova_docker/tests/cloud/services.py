@@ -112,24 +112,26 @@ def up(to: str = 'compute', *more: str) -> None:
         raise AssertionError(f'{_UP} failed:\n{ran.stdout}')
 
 
-def set_options(options: Mapping[str, Mapping[str, str]],
-                *files: str) -> None:
-    """Give the cloud options of its user's own, and restart what has them.
+@contextlib.contextmanager
+def options(given: Mapping[str, Mapping[str, str]],
+            *files: str) -> Iterator[None]:
+    """Give the cloud options of its user's own; restart what has them.
 
-    :param options: by section; none to end it
+    :param given: by section
     :param files: below ``etc``
     """
     parser = configparser.RawConfigParser(default_section='')
-    parser.read_dict(options)
-    for name in files:
-        local = clouds.home() / 'local' / name
-        if not options:
-            local.unlink(missing_ok=True)
-            continue
-        local.parent.mkdir(parents=True, exist_ok=True)
-        with local.open('w') as written:
-            parser.write(written)
-    up()
+    parser.read_dict(given)
+    with contextlib.ExitStack() as ending:
+        ending.callback(up)
+        for name in files:
+            local = clouds.home() / 'local' / name
+            local.parent.mkdir(parents=True, exist_ok=True)
+            ending.callback(local.unlink)
+            with local.open('w') as written:
+                parser.write(written)
+        up()
+        yield
 
 
 def compute_service() -> Any:

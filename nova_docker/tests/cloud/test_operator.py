@@ -29,9 +29,7 @@ from nova_docker.tests.cloud import services
 _SLOW = ('trap "sleep 6; echo bye; exit 0" TERM; echo ready; '
          'while :; do sleep 1; done')
 
-#: Seconds for which a deleted server can be restored, where an operator asks
-#: for that; much more than a test takes to do so.
-_KEPT = 90
+_FILES = 'nova/nova.conf', 'nova/compute.conf'
 
 
 class OperatorTestCase(base.CloudTestCase):
@@ -236,26 +234,15 @@ class EngineTestCase(OperatorTestCase):
 class OptionsTestCase(OperatorTestCase):
     """What an operator has to ask for: host boot, and actions with delay."""
 
-    #: A server that was deleted when the first test began.
-    doomed: ClassVar[servers.Server]
-    remains: ClassVar[host.Traces]
-
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.doomed = cls.shared.server()
-        files = 'nova/nova.conf', 'nova/compute.conf'
-        cls.addClassCleanup(services.set_options, {}, *files)
-        services.set_options({
+        cls.enterClassContext(services.options({
             'DEFAULT': {'resume_guests_state_on_host_boot': 'true',
-                        'reclaim_instance_interval': str(_KEPT),
+                        'reclaim_instance_interval': '86400',
                         'shelved_offload_time': '-1'},
-        }, *files)
-        # A server of a host that is down is deleted at once.
-        clouds.wait_until(lambda: services.compute_service().state == 'up',
-                          'the host is up')
-        cls.remains = host.Traces.of(cls.doomed.id)
-        cls.doomed.soft_delete()
+        }, *_FILES))
+        _await_host()
 
     def test_host_boot(self) -> None:
         """What ran before runs again, with its network; the rest does not."""
@@ -288,12 +275,6 @@ class OptionsTestCase(OperatorTestCase):
         clouds.connection('demo').compute.delete_server(doomed.id, force=True)
         clouds.wait_until(lambda: not traces.left(), 'nothing is left')
 
-    def test_when_its_time_is_over(self) -> None:
-        self.assertTrue(self.remains.containers)
-        # Nova looks for such servers once a minute.
-        clouds.wait_until(lambda: not self.remains.left(),
-                          'nothing is left', _KEPT + clouds.PATIENCE)
-
     def test_shelved_and_offloaded(self) -> None:
         """First it stays on its host, stopped; then nothing of it does."""
         shelved = self.running
@@ -306,3 +287,28 @@ class OptionsTestCase(OperatorTestCase):
         self.assertEqual([], host.containers(shelved.id))
         shelved.unshelve()
         self.assertEqual('precious', self.guest.again().run('cat /root/data'))
+
+
+class ReclaimTestCase(base.CloudTestCase):
+    alone = True
+
+    def test_deleted_and_not_restored_in_time(self) -> None:
+        doomed = self.make.server()
+        traces = host.Traces.of(doomed.id)
+        self.assertTrue(traces.containers)
+        self.enterContext(services.options(
+            {'DEFAULT': {'reclaim_instance_interval': '1'}}, *_FILES))
+        _await_host()
+        clouds.connection('demo').compute.delete_server(doomed.id)
+        # Nova looks for such servers once a minute.
+        clouds.wait_until(lambda: not traces.left(), 'nothing is left',
+                          2 * clouds.PATIENCE)
+        [action] = doomed.actions('delete')
+        self.assertEqual(['compute_soft_delete_instance'],
+                         [each['event'] for each in doomed.events(action)])
+
+
+def _await_host() -> None:
+    """Nova deletes a server of a host that is down at once, and wholly."""
+    clouds.wait_until(lambda: services.compute_service().state == 'up',
+                      'the host is up')

@@ -17,7 +17,6 @@ from __future__ import annotations
 import datetime
 
 from nova_docker.tests.cloud import base
-from nova_docker.tests.cloud import clouds
 from nova_docker.tests.cloud import host
 
 #: A service that needs a while to end well, and shows whether it was let.
@@ -102,9 +101,7 @@ class StopTestCase(base.CloudTestCase):
         shell.stop()
         shell.result('stop')
         [action] = shell.actions('stop')
-        detailed = clouds.connection('demo').compute.get_server_action(
-            action.request_id, shell.id)
-        [event] = [each for each in detailed.events
+        [event] = [each for each in shell.events(action)
                    if each['event'] == 'compute_stop_instance']
         began, ended = (datetime.datetime.fromisoformat(event[each])
                         for each in ('start_time', 'finish_time'))

@@ -148,10 +148,9 @@ class DedicatedTestCase(SchedulingTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.addClassCleanup(services.set_options, {}, 'nova/compute.conf')
-        services.set_options({'compute': {
+        cls.enterClassContext(services.options({'compute': {
             'cpu_shared_set': '0', 'cpu_dedicated_set': '1'}},
-            'nova/compute.conf')
+            'nova/compute.conf'))
 
     def test_a_cpu_of_its_own(self) -> None:
         """In Placement, in the kernel, and for as long as it is there."""

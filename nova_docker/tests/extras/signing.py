@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 import datetime
 from typing import Any
 
@@ -34,15 +35,11 @@ TRUST = '2.63'
 _DAY = datetime.timedelta(days=1)
 
 
-def require(cleanup: Callable[..., Any]) -> None:
-    """Have Nova boot signed images alone, as an operator may.
-
-    :param cleanup: unittest's addClassCleanup
-    """
-    files = 'nova/nova.conf', 'nova/compute.conf'
-    cleanup(services.set_options, {}, *files)
-    services.set_options(
-        {'glance': {'verify_glance_signatures': 'true'}}, *files)
+def required() -> AbstractContextManager[None]:
+    """Have Nova boot signed images alone, as an operator may."""
+    return services.options(
+        {'glance': {'verify_glance_signatures': 'true'}},
+        'nova/nova.conf', 'nova/compute.conf')
 
 
 class Authority:

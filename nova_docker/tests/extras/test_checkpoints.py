@@ -47,9 +47,9 @@ class CheckpointTestCase(base.CloudTestCase):
         super().setUpClass()
         if not services.is_ours('docker'):
             raise unittest.SkipTest("the machine's own engine has what it has")
-        cls.addClassCleanup(services.set_options, {}, 'nova/compute.conf')
-        services.set_options({'docker': {'suspend_method': 'checkpoint'}},
-                             'nova/compute.conf')
+        cls.enterClassContext(services.options(
+            {'docker': {'suspend_method': 'checkpoint'}},
+            'nova/compute.conf'))
         cls.server = cls.shared.server('ssh')
         cls.guest = cls.shared.login(cls.server)
         cls.begin()

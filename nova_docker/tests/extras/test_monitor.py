@@ -72,12 +72,11 @@ class MonitorTestCase(base.CloudTestCase):
         listener.start()
         self.addCleanup(listener.wait)
         self.addCleanup(listener.stop)
-        self.addCleanup(services.set_options, {}, 'nova/compute.conf')
-        services.set_options({
+        self.enterContext(services.options({
             'DEFAULT': {'update_resources_interval': '10'},
             'notifications': {'notification_format': 'versioned'},
             'oslo_messaging_notifications': {'driver': 'messagingv2'},
-        }, 'nova/compute.conf')
+        }, 'nova/compute.conf'))
 
     def test_what_the_cpus_do(self) -> None:
         loops = ' & '.join([_BUSY] * (os.cpu_count() or 1))

@@ -168,7 +168,7 @@ class RequiredTestCase(_SigningTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        signing.require(cls.addClassCleanup)
+        cls.enterClassContext(signing.required())
 
     def test_only_signed_images_boot(self) -> None:
         self.boot(self.signed())

@@ -226,7 +226,7 @@ class TrustTestCase(MigrationTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        signing.require(cls.addClassCleanup)
+        cls.enterClassContext(signing.required())
 
     def test_trusted_certificates(self) -> None:
         image = clouds.connection('demo').image
