@@ -360,8 +360,10 @@ class DockerDriver(driver.ComputeDriver):
             migration: objects.Migration,
             block_device_info: dict[str, Any] | None = None,
             power_on: bool = True, share_info: Any = None) -> None:
-        self._storage.volumes.ensure(context, instance, block_device_info)
-        self._servers.resize.revert(instance, _ports(network_info), power_on)
+        self._servers.resize.revert(
+            context, instance, configdrive.Details(
+                _ports(network_info), block_devices=block_device_info),
+            power_on)
 
     def check_instance_shared_storage_local(
             self, context: nova_context.RequestContext,

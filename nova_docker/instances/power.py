@@ -156,11 +156,15 @@ class Power:
 
         :param hard: kill at once instead of asking it to end
         """
-        self.off(instance, 0 if hard else self._patience(instance))
+        self.off(instance, 0 if hard else self.patience(instance))
+        if hard:
+            # It mends a server whose resize failed, in either flavor.
+            self._workloads.limit(instance, instance.flavor)
         self.on(instance, network_info)
 
     @staticmethod
-    def _patience(instance: objects.Instance) -> int:
+    def patience(instance: objects.Instance) -> int:
+        """Return the seconds that its user, or Nova, gives it to stop in."""
         return int(compute_utils.get_value_from_system_metadata(
             instance, key='image_os_shutdown_timeout', type=int,
             default=CONF.shutdown_timeout))

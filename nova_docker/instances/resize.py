@@ -85,6 +85,7 @@ class Resize:
         :raises InstanceFaultRollback: it can't be done, and nothing changed
         """
         try:
+            self._workloads.settle(instance)
             was_running = self._power.is_running(instance)
             self._refuse_smaller_disks(instance, flavor)
             if dest == str(CONF.my_ip):
@@ -101,11 +102,13 @@ class Resize:
                 self._power.off(instance, timeout)
                 self._volumes.discard(instance)
             except Exception as error:
-                LOG.warning('Its volumes can not be disconnected. It stays '
-                            'what and where it was.', instance=instance)
-                self._moves.forget(context, instance, told)
-                self._volumes.ensure(context, instance, details.block_devices)
-                self.revert(instance, details.network_info, was_running)
+                LOG.warning('Its volumes can not be disconnected, so it stays '
+                            'what and where it was: %s', error,
+                            instance=instance)
+                errors.take_all(
+                    lambda: self._moves.forget(context, instance, told),
+                    lambda: self.revert(context, instance, details,
+                                        was_running))
                 raise _rollback(error) from error
         return told
 
@@ -121,9 +124,19 @@ class Resize:
             self._moves.receive(context, instance, disk_info, details,
                                 power_on)
             return
-        self._volumes.ensure(context, instance, details.block_devices)
-        if power_on:
-            self._power.restore(instance, details.network_info)
+        try:
+            self._go_on(context, instance, details, power_on)
+        except Exception:
+            self._give_up(instance)
+            raise
+
+    def _give_up(self, instance: objects.Instance) -> None:
+        """Take the old flavor again, as Nova does with one that failed."""
+        try:
+            self._bring_back(instance, instance.old_flavor)
+        except Exception:
+            LOG.exception('The server could not get its old flavor back '
+                          'after a failed resize.', instance=instance)
 
     def confirm(self, instance: objects.Instance,
                 migration: objects.Migration,
@@ -134,16 +147,30 @@ class Resize:
         else:
             self._remove(instance, network_info)
 
-    def revert(self, instance: objects.Instance,
-               network_info: model.NetworkInfo, power_on: bool) -> None:
+    def revert(self, context: Any, instance: objects.Instance,
+               details: configdrive.Details, power_on: bool) -> None:
         """Give the server its old limits, or its old container, again.
 
-        Can be run again, and when nothing has changed yet.
+        Can be run again, and when nothing has changed yet. One whose
+        processes hold more memory by now than they had is started anew.
+
+        :param details: its ports and volumes
         """
+        self._bring_back(instance, instance.flavor)
+        self._go_on(context, instance, details, power_on)
+
+    def _bring_back(self, instance: objects.Instance,
+                    flavor: objects.Flavor) -> None:
         self._workloads.bring_back(instance)
-        self._workloads.limit(instance, instance.flavor)
+        if self._excess(instance, flavor):
+            self._power.off(instance, self._power.patience(instance))
+        self._workloads.limit(instance, flavor)
+
+    def _go_on(self, context: Any, instance: objects.Instance,
+               details: configdrive.Details, power_on: bool) -> None:
+        self._volumes.ensure(context, instance, details.block_devices)
         if power_on:
-            self._power.restore(instance, network_info)
+            self._power.restore(instance, details.network_info)
 
     def _change(self, instance: objects.Instance, flavor: objects.Flavor,
                 timeout: int) -> None:
@@ -174,17 +201,31 @@ class Resize:
         """See that what the processes hold fits into the new memory.
 
         The kernel would refuse as well, but only after the page cache is
-        gone, and in words that nobody understands. The engine takes a second
-        to tell, so it is not asked where there is more memory than before.
+        gone, and in words that nobody understands.
         """
-        if flavor.memory_mb >= instance.flavor.memory_mb:
-            return
-        held = self._memory_held(instance)
-        if held > flavor.memory_mb * units.Mi:
+        held = self._excess(instance, flavor)
+        if held:
             raise exception.ResizeError(
                 reason=f'the processes of the server hold {held // units.Mi} '
                        f'MiB of memory, and flavor {flavor.name} has '
                        f'{flavor.memory_mb} MiB.')
+
+    def _excess(self, instance: objects.Instance,
+                flavor: objects.Flavor) -> int:
+        """Return the memory that processes hold if it is more than a flavor's.
+
+        The engine takes a second to tell, so it is not asked where there is
+        no less memory than before.
+
+        :returns: in bytes; 0 if it fits
+        """
+        limit = flavor.memory_mb * units.Mi
+        host = self._engine.container(
+            names.workload(instance.uuid))['HostConfig']
+        if host['Memory'] <= limit:
+            return 0
+        held = self._memory_held(instance)
+        return held if held > limit else 0
 
     def _memory_held(self, instance: objects.Instance) -> int:
         """Return the bytes that can't be reclaimed; 0 of a stopped one."""

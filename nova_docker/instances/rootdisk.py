@@ -37,6 +37,14 @@ def directory(instance: objects.Instance) -> str:
                         'rescue')
 
 
+def is_lent_to(instance: objects.Instance,
+               workload: client.Document) -> bool:
+    """Whether a container, inspected, has the root disk of another."""
+    bind = f'{directory(instance)}:'
+    return any(each.startswith(bind)
+               for each in workload['HostConfig']['Binds'] or ())
+
+
 class RootDisk:
     """Mounts the root disk of a workload that is set aside.
 
@@ -71,14 +79,14 @@ class RootDisk:
 
         :param workload: what is about to start, inspected
         """
-        if _has(instance, workload):
+        if is_lent_to(instance, workload):
             self.mount(instance)
         elif mounttable.find(directory(instance)) is not None:
             self.unmount(instance)
 
     def is_lent(self, instance: objects.Instance) -> bool:
         """Whether the workload is a stand-in that has the root disk."""
-        return _has(instance, self._engine.container(
+        return is_lent_to(instance, self._engine.container(
             names.workload(instance.uuid)))
 
     def _way(self, instance: objects.Instance,
@@ -112,9 +120,3 @@ class RootDisk:
             # Others of the server's files may be beside it.
             with contextlib.suppress(OSError):
                 os.rmdir(path)
-
-
-def _has(instance: objects.Instance, workload: client.Document) -> bool:
-    bind = f'{directory(instance)}:'
-    return any(each.startswith(bind)
-               for each in workload['HostConfig']['Binds'] or ())

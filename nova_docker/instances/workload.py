@@ -34,6 +34,7 @@ from nova_docker.instances import configdrive
 from nova_docker.instances import copies
 from nova_docker.instances import injection
 from nova_docker.instances import keys
+from nova_docker.instances import rootdisk
 from nova_docker import names
 from nova_docker.rootvolume import content
 from nova_docker.rootvolume import description
@@ -189,11 +190,29 @@ class Workload:
         Can be run again: what stands in for it already is removed.
         :meth:`bring_back` is its twin.
         """
+        self.settle(instance)
         if self.is_aside(instance):
             self._engine.remove(names.workload(instance.uuid))
         else:
             self._engine.rename(names.workload(instance.uuid),
                                 names.aside(instance.uuid))
+
+    def settle(self, instance: objects.Instance) -> None:
+        """Remove what is aside of a server that went on without it.
+
+        Nova ends a resize or a rebuild in which something fails as an error
+        that a reboot mends, and nobody is told. What stood in has the disk of
+        the server from its first start; what only has a rescued disk has not.
+        """
+        with contextlib.suppress(errors.EngineNotFound):
+            aside = self._engine.container(names.aside(instance.uuid))
+            found = self._engine.container(names.workload(instance.uuid))
+            if (found['State']['Status'] != 'created' and
+                    not rootdisk.is_lent_to(instance, found)):
+                LOG.warning('It has run since a resize or a rebuild of it '
+                            'failed: the container of before goes.',
+                            instance=instance)
+                self._engine.remove(aside['Id'])
 
     def remove_stand_in(self, instance: objects.Instance) -> None:
         """Remove what stands in for the workload that is set aside.

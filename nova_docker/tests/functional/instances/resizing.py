@@ -79,8 +79,10 @@ class ResizeTestCase(base.EngineTestCase):
                            configdrive.Details(model.NetworkInfo()), power_on)
 
     def revert(self, instance: objects.Instance) -> None:
-        instance.flavor = instance.old_flavor
-        self.resize.revert(instance, model.NetworkInfo(), True)
+        if 'old_flavor' in instance:
+            instance.flavor = instance.old_flavor
+        self.resize.revert(self.context, instance,
+                           configdrive.Details(model.NetworkInfo()), True)
 
     def limits(self, instance: objects.Instance) -> tuple[int, int, int]:
         """Return the engine's memory in MiB, CPU quota and CPU shares."""

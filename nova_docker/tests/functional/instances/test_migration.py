@@ -143,7 +143,7 @@ class ElsewhereTestCase(resizing.ResizeTestCase):
     def test_away_and_reverted(self) -> None:
         self.write_to_ephemeral_disk()
         self.send()
-        self.resize.revert(self.instance, model.NetworkInfo(), True)
+        self.revert(self.instance)
         self.assertTrue(self.state(self.instance)['Running'])
         self.assertEqual('precious', self.ephemeral_content())
 

@@ -29,6 +29,7 @@ from nova import exception
 from nova import objects
 from nova_docker import errors
 from nova_docker.images import store
+from nova_docker.instances import configdrive
 from nova_docker.instances import files
 from nova_docker.instances import password
 from nova_docker.instances import power
@@ -116,6 +117,18 @@ class RescueTestCase(RescueBase):
         self.assertIn('MODE=rescue', self.inside('env'))
         # The engine has it mounted nowhere else meanwhile.
         self.assertEqual('served\n', self.inside('cat', '/rescue/starts'))
+
+    def test_after_a_resize_that_nobody_ended(self) -> None:
+        """It is rescued with what it has written since."""
+        self.power.off(self.instance)
+        self.workloads.move_disk(
+            self.instance, configdrive.Details(model.NetworkInfo()))
+        self.power.on(self.instance, model.NetworkInfo())
+        self.inside('touch', '/since')
+        self.begin()
+        self.inside('cat', '/rescue/since')
+        self.rescue.end(self.instance)
+        self.inside('cat', '/since')
 
     def test_reboot_while_rescued(self) -> None:
         self.begin()

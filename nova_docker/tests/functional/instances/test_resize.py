@@ -60,11 +60,33 @@ class LimitsTestCase(resizing.ResizeTestCase):
         self.assertEqual((64, 100000, 1024), self.limits(instance))
         self.assertEqual(pid, self.state(instance)['Pid'])
 
+    def test_revert_of_one_that_has_grown(self) -> None:
+        """The kernel refuses it less memory than its processes hold."""
+        instance = self.run_workload(
+            self.make_image(), '/bin/sh', '-c',
+            'trap "exit 7" TERM; echo ready; until test -e /grow; do '
+            'sleep 0.1; done; rm /grow; '
+            'x=$(head -c 90000000 /dev/zero | tr "\\0" x); echo grown; '
+            'while true; do sleep 0.1; done')
+        large = tests.make_flavor(memory_mb=512)
+        self.finish(instance, large, self.begin(instance, large))
+        self.engine.run(names.workload(instance.uuid), ['touch', '/grow'])
+        self.wait_for_log(instance, 'grown')
+        self.revert(instance)
+        self.wait_for_log(instance, 'ready\ngrown\nready')
+        self.assertEqual(64, self.limits(instance)[0])
+
+    def test_a_hard_reboot_mends_limits(self) -> None:
+        instance = self.started()
+        self.workloads.limit(instance, tests.make_flavor(memory_mb=96))
+        self.power.reboot(instance, model.NetworkInfo(), hard=True)
+        self.assertEqual(64, self.limits(instance)[0])
+
     def test_revert_before_anything_changed(self) -> None:
         """As Nova does when it was killed in the middle."""
         instance = self.started()
         pid = self.state(instance)['Pid']
-        self.resize.revert(instance, model.NetworkInfo(), True)
+        self.revert(instance)
         self.assertEqual(pid, self.state(instance)['Pid'])
 
     def test_a_stopped_one_stays_so(self) -> None:
@@ -194,6 +216,46 @@ class NewContainerTestCase(resizing.ResizeTestCase):
         self.make_destroy()(self.instance, model.NetworkInfo())
         self.assertEqual([], self.images())
 
+    def test_one_that_nobody_ended(self) -> None:
+        """The next resize is reverted to what has run since."""
+        self.inside('touch', '/since')
+        self.begin(self.instance, tests.make_flavor(
+            memory_mb=128, extra_specs=self.LARGE.extra_specs))
+        self.instance.old_flavor = self.LARGE
+        self.revert(self.instance)
+        self.inside('cat', '/since')
+        self.assertEqual(96, self.limits(self.instance)[0])
+
+    def inside(self, *command: str) -> None:
+        code, output = self.engine.run(names.workload(self.instance.uuid),
+                                       command)
+        self.assertEqual(0, code, output)
+
+    def test_volumes_that_do_not_come_back(self) -> None:
+        """With the flavor that Nova goes by since it has its container."""
+        self.lose_volumes()
+        self.assertRaises(brick_exception.BrickException, self.revert,
+                          self.instance)
+        self.assert_old()
+
+    def test_volumes_that_do_not_come(self) -> None:
+        self.revert(self.instance)
+        disk_info = self.begin(self.instance, self.LARGE)
+        self.lose_volumes()
+        self.assertRaises(brick_exception.BrickException, self.finish,
+                          self.instance, self.LARGE, disk_info)
+        self.assert_old()
+
+    def lose_volumes(self) -> None:
+        self.useFixture(fixtures.MockPatchObject(
+            self.attached, 'ensure', autospec=True,
+            side_effect=brick_exception.BrickException('the target is gone')))
+
+    def assert_old(self) -> None:
+        self.assertFalse(self.workloads.is_aside(self.instance))
+        self.assertEqual([], self.capabilities())
+        self.assertEqual(64, self.limits(self.instance)[0])
+
     def test_destroyed_in_between(self) -> None:
         self.make_destroy()(self.instance, model.NetworkInfo())
         self.assertEqual([], self.images())
@@ -230,6 +292,18 @@ class VolumeTestCase(resizing.ResizeTestCase, volumes.VolumesTestCase):
                                       self.begin, self.server, flavor)
             self.assertIn('the target is gone', str(error))
             self.assert_as_before()
+
+    def test_none_comes_back(self) -> None:
+        """That it was connected is not known; the limits are."""
+        self.useFixture(fixtures.MockPatchObject(
+            self.attached, 'ensure', autospec=True,
+            side_effect=brick_exception.BrickException('no path')))
+        for flavor in (tests.make_flavor(memory_mb=96),
+                       NewContainerTestCase.LARGE):
+            self.assertRaises(brick_exception.BrickException, self.begin,
+                              self.server, flavor)
+            self.assertEqual(64, self.limits(self.server)[0])
+            self.assertFalse(self.workloads.is_aside(self.server))
 
     def test_elsewhere(self) -> None:
         self.assertRaises(exception.InstanceFaultRollback, self.begin,
