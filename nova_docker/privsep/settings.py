@@ -96,6 +96,8 @@ def _find(links: Iterable[Any], ends: tuple[int, int]) -> Any:
 
 
 def _set_kernel_options(name: str, wanted: Settings) -> None:
+    # Without it the others of a subnet go with the first of its addresses.
+    write_sysctl('ipv4', name, 'promote_secondaries', 1)
     # An engine switches IPv6 off in a namespace that it adds no IPv6 to.
     write_sysctl('ipv6', 'all', 'disable_ipv6', 0)
     # Neutron gives every address, so none is made up here, and tells who

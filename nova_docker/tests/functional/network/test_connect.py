@@ -121,6 +121,16 @@ class ConnectTestCase(base.NetworkTestCase):
                          self.box.routes())
         self.assertEqual(set(), self.box.routes(6))
 
+    def test_one_of_several_addresses_goes(self) -> None:
+        """The kernel calls the first of a subnet the primary one."""
+        vif = ports.make_vif(1)
+        for hosts in ((7, 8, 9), (8, 9), (9,)):
+            self.connect(self.changed(vif, ports.subnet_v4(*hosts)), self.box)
+            self.assertEqual({f'10.9.0.{host}/24' for host in hosts},
+                             self.box.addresses())
+            self.assertIn('default via 10.9.0.254 dev eth0',
+                          self.box.routes())
+
     def test_connect_again_puts_right_what_workload_changed(self) -> None:
         vif = ports.make_vif(1)
         self.connect(vif, self.box)
