@@ -18,6 +18,7 @@ import time
 
 from nova.compute import power_state
 from nova.compute import utils as compute_utils
+from nova.compute import vm_states
 from nova.network import model
 from oslo_log import log as logging
 from oslo_utils import timeutils
@@ -41,6 +42,9 @@ LOG = logging.getLogger(__name__)
 #: Seconds after the start within which docker-init should be at work.
 _BEGINNING = 20
 _LOOK = 0.05
+_RUNNING = (power_state.RUNNING, power_state.PAUSED)
+#: What Nova calls a server that it has frozen.
+_FROZEN = (vm_states.PAUSED, vm_states.SUSPENDED)
 
 
 class Power:
@@ -177,14 +181,16 @@ class Power:
 
     def unpause(self, instance: objects.Instance) -> None:
         """Thaw the workload's processes; running ones stay so."""
-        if self._state(instance) == power_state.PAUSED:
+        state = self._state(instance)
+        if state in _RUNNING:
+            # Somebody else may have thawed them, and knows of no port.
             self._network.end_silence(connection.known_ports(instance))
+        if state == power_state.PAUSED:
             self._engine.unpause(names.workload(instance.uuid))
 
     def is_running(self, instance: objects.Instance) -> bool:
         """Whether the workload runs, frozen or not."""
-        return self._state(instance) in (power_state.RUNNING,
-                                         power_state.PAUSED)
+        return self._state(instance) in _RUNNING
 
     def restore(self, instance: objects.Instance,
                 network_info: model.NetworkInfo) -> None:
@@ -194,13 +200,17 @@ class Power:
 
     def quieten(self, instance: objects.Instance,
                 network_info: model.NetworkInfo) -> None:
-        """Silence ports that were plugged, unless the workload runs."""
+        """Silence ports that were plugged, unless the workload runs.
+
+        One that is frozen while it is copied runs on in a moment, and nobody
+        tells its ports.
+        """
         try:
-            if self._state(instance) == power_state.RUNNING:
-                return
+            state = self._state(instance)
         except errors.EngineNotFound:
             return
-        self._network.silence(network_info)
+        if state not in _RUNNING or instance.vm_state in _FROZEN:
+            self._network.silence(network_info)
 
     def crash(self, instance: objects.Instance) -> None:
         """Make the main process dump its core, if it has not other plans.
