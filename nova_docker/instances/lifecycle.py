@@ -245,6 +245,10 @@ class Lifecycle:
         if self._stopping.is_set():
             return
         LOG.error("Following the engine's events was interrupted: %s", error)
+        # An engine that ends tells of what it ends, but not Nova, which asks
+        # it: what ended then is told once more when it is back.
+        self._known = {uuid: state for uuid, state in self._known.items()
+                       if state == power_state.RUNNING}
         for listener in self._listeners:
             listener.lost(str(error))
         self._await_engine()

@@ -148,6 +148,21 @@ class LifecycleTestCase(base.EngineTestCase):
         self.wire.mend()
         self.await_event(instance, STOPPED)
 
+    def test_what_ended_with_the_engine_is_told_again(self) -> None:
+        """Nova asks an engine that has told of it, and does not answer."""
+        self.useFixture(fixtures.MockPatchObject(
+            lifecycle, 'REPEATS', (0.0,)))
+        self.follow()
+        instance = self.run_workload(self.make_image())
+        self.await_event(instance, STARTED)
+        self.engine.stop(names.workload(instance.uuid), 0)
+        self.await_event(instance, STOPPED)
+        self.wire.cut()
+        self.await_engine('lost')
+        self.hearer.told.clear()
+        self.wire.mend()
+        self.await_event(instance, STOPPED)
+
     def test_what_was_missed_after_a_change_back_and_forth(self) -> None:
         """It was stopped at the last comparison, and is stopped again."""
         instance = self.make_instance()
