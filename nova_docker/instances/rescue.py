@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from nova.compute import vm_states
@@ -24,6 +23,7 @@ from oslo_log import log as logging
 from nova import context as nova_context
 from nova import exception
 from nova import objects
+from nova_docker import errors
 from nova_docker.images import store
 from nova_docker.instances import configdrive
 from nova_docker.instances import password
@@ -131,7 +131,13 @@ class Rescue:
 
     def _let_in(self, instance: objects.Instance,
                 admin_password: str | None) -> None:
-        """Set root's password where the image has a way to do so."""
+        """Set root's password where the image has a way to do so.
+
+        The server is rescued by now, whatever comes of that.
+        """
         if admin_password:
-            with contextlib.suppress(exception.SetAdminPasswdNotSupported):
+            try:
                 self._passwords.set(instance, admin_password)
+            except (errors.EngineError, exception.NovaException) as error:
+                LOG.warning("It is rescued without a password of root's: %s",
+                            error, instance=instance)

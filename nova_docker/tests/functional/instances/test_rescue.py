@@ -130,6 +130,14 @@ class RescueTestCase(RescueBase):
         self.rescue.end(self.instance)
         self.inside('cat', '/since')
 
+    def test_an_image_whose_chpasswd_refuses(self) -> None:
+        self.images.ensure.return_value = self.make_image(
+            base.program('bin/chpasswd', 'exit 3'), changes=RESCUE)
+        self.rescue.begin(context.get_admin_context(), self.instance,
+                          model.NetworkInfo(), objects.ImageMeta(id='7'),
+                          'secret')
+        self.inside('ls', '/rescue/etc/motd')
+
     def test_reboot_while_rescued(self) -> None:
         self.begin()
         self.power.reboot(self.instance, model.NetworkInfo(), hard=True)
