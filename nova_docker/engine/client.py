@@ -238,6 +238,8 @@ class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
         :param command: program and arguments
         :param entered: its standard input
         :returns: its exit code, and what it wrote
+        :raises EngineError: it runs as long as no short call may, or writes
+            too much
         """
         calls = self._calls
         command_id = calls.exec_create(name, list(command), stdin=True,
@@ -249,7 +251,7 @@ class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
             data={'Tty': False, 'Detach': False}, stream=True,
             headers={'Connection': 'Upgrade', 'Upgrade': 'tcp'})
         calls._raise_for_status(answer)
-        output = streams.exchange(answer, entered)
+        output = streams.exchange(answer, entered, self._timeout)
         return int(calls.exec_inspect(command_id)['ExitCode']), output
 
     @failures.checked

@@ -15,11 +15,14 @@
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
+import io
 import json
 import os
 import socket
 import struct
+import time
 from typing import Any
+from typing import Final
 
 import requests
 import urllib3
@@ -33,6 +36,8 @@ CHUNK = 64 * 1024
 _FRAME = struct.Struct('>4xL')
 #: Bytes read at once from a connection.
 _PIECE = 65536
+#: Bytes that a command may write.
+_LIMIT: Final = 64 * 1024
 
 
 class Frames:
@@ -137,24 +142,59 @@ class Attachment:
         self._connection.close()
 
 
-def exchange(answer: requests.Response, entered: bytes) -> bytes:
+def exchange(answer: requests.Response, entered: bytes,
+             seconds: float) -> bytes:
     """Send a command its input, and return all that it writes.
+
+    The command may be anybody's, so it can't make this last, or grow. The
+    engine has no way to end one; without a reader it goes on alone.
 
     :param answer: the engine's, which switched protocols to those of a command
         without a terminal
+    :param seconds: that it may take in all
+    :raises EngineError: it takes longer, or writes too much
     """
+    ends = time.monotonic() + seconds
     with contextlib.closing(answer):
         # Its HTTP library tells nothing of what is below it.
         raw: Any = answer.raw
         connection = raw.connection.sock
         try:
+            connection.settimeout(seconds)
             connection.sendall(entered)
             connection.shutdown(socket.SHUT_WR)
             # Not from the socket: this has what came with the answer.
-            return b''.join(payload(iter(
-                lambda: raw._fp.fp.read1(_PIECE), b'')))
+            return _gathered(_in_time(connection, raw._fp.fp, ends))
+        except TimeoutError as error:
+            raise errors.EngineError(
+                f'a command has not ended after {seconds} s') from error
         except OSError as error:
             raise errors.EngineUnavailable(str(error)) from error
+
+
+def _in_time(connection: socket.socket, reader: io.BufferedReader,
+             ends: float) -> Iterator[bytes]:
+    """Yield what is read of a connection until its end.
+
+    :raises TimeoutError: that is not reached in time
+    """
+    while (left := ends - time.monotonic()) > 0:
+        connection.settimeout(left)
+        piece = reader.read1(_PIECE)
+        if not piece:
+            return
+        yield piece
+    raise TimeoutError
+
+
+def _gathered(frames: Iterable[bytes]) -> bytes:
+    written = bytearray()
+    for piece in payload(frames):
+        written += piece
+        if len(written) > _LIMIT:
+            raise errors.EngineError(
+                f'a command wrote more than {_LIMIT} bytes')
+    return bytes(written)
 
 
 class EventStream:

@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from nova import exception
 from nova import objects
 from nova_docker.engine import client
@@ -22,6 +24,8 @@ from nova_docker.instances import files
 from nova_docker import names
 
 _PROGRAM = 'chpasswd'
+#: Characters of what it says that are told: Nova's log and database keep them.
+_SAID: Final = 1000
 
 
 class Password:
@@ -55,4 +59,4 @@ class Password:
             raise exception.InstancePasswordSetFailed(
                 instance=instance.uuid,
                 reason=f"'{_PROGRAM}' ended with {code}: "
-                       f"{output.decode(errors='replace').strip()}")
+                       f"{output.decode(errors='replace').strip()[:_SAID]}")

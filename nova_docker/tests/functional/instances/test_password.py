@@ -15,12 +15,23 @@
 from __future__ import annotations
 
 from nova import exception
+from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker.instances import password
+from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
 
 #: Takes what comes, and keeps it.
 TAKES = base.program('bin/chpasswd', 'cat >/entered')
 REFUSES = base.program('bin/chpasswd', 'echo "too simple" >&2; exit 3')
+#: Neither goes on for ever, so that each test ends without the limit, too.
+FLOODS = base.program('bin/chpasswd', 'exec head -c 99999999 /dev/zero')
+TRICKLES = base.program(
+    'bin/chpasswd', 'for each in 1 2 3 4 5 6 7 8 9; do echo; sleep 1; done')
+CHATTERS = base.program('bin/chpasswd', 'yes no | head -c 60000; exit 3')
+
+#: Seconds that are too few for what trickles, and enough for the engine.
+SHORT = 3
 
 
 class PasswordTestCase(base.EngineTestCase):
@@ -47,3 +58,30 @@ class PasswordTestCase(base.EngineTestCase):
         error = self.assertRaises(exception.InstancePasswordSetFailed,
                                   self.password.set, instance, 'secret')
         self.assertIn('ended with 3: too simple', str(error))
+
+
+class StrangeProgramTestCase(base.EngineTestCase):
+    """What is called chpasswd is the tenant's, as the image is."""
+
+    def set(self, chpasswd: base.Entry, timeout: int = tests.PATIENCE) -> None:
+        """Set the password of a server that has this program."""
+        instance = self.run_workload(self.make_image(chpasswd))
+        password.Password(client.Engine(self.url, timeout), self.contents).set(
+            instance, 'secret')
+
+    def test_it_floods(self) -> None:
+        error = self.assertRaises(errors.EngineError, self.set, FLOODS)
+        self.assertIn('wrote more than', error.message)
+
+    def test_it_trickles(self) -> None:
+        error = self.assertRaises(errors.EngineError, self.set, TRICKLES,
+                                  SHORT)
+        self.assertIn('has not ended', error.message)
+        # That would be the engine's fault.
+        self.assertNotIsInstance(error, errors.EngineUnavailable)
+
+    def test_little_is_told_of_much(self) -> None:
+        error = self.assertRaises(exception.InstancePasswordSetFailed,
+                                  self.set, CHATTERS)
+        self.assertIn('ended with 3: no', str(error))
+        self.assertLess(len(str(error)), 2000)
