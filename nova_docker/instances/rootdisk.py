@@ -18,6 +18,7 @@ from collections.abc import Callable
 import contextlib
 import functools
 import os
+from typing import Final
 
 from nova import exception
 from nova import objects
@@ -29,6 +30,10 @@ from nova_docker.privsep import overlay
 from nova_docker.privsep import rootfiles
 from nova_docker.privsep import subvolume
 from nova_docker.rootvolume import layout
+
+#: Of the directory above it: programs there may raise privileges, and nobody
+#: else of this host may get at them. The rescue needs them as they are.
+_MODE: Final = 0o700
 
 
 def directory(instance: objects.Instance) -> str:
@@ -63,6 +68,9 @@ class RootDisk:
             disks where nobody else can mount them
         """
         target = directory(instance)
+        above = os.path.dirname(target)
+        os.makedirs(above, exist_ok=True)
+        os.chmod(above, _MODE)
         if mounttable.find(target) is None:
             mount = self._way(instance, self._engine.container(
                 names.aside(instance.uuid)))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import stat
 from typing import Any
 from unittest import mock
 
@@ -104,6 +105,14 @@ class RescueTestCase(RescueBase):
         self.assertEqual('700\n', self.inside('stat', '-c', '%a', '/new'))
         self.assertFalse(self.directory().parent.exists())
         self.assertFalse(self.workloads.is_aside(self.instance))
+
+    def test_nobody_else_of_the_host_gets_at_the_root_disk(self) -> None:
+        """Whatever the directory was before."""
+        above = self.directory().parent
+        above.mkdir(0o755)
+        self.begin()
+        self.assertEqual(0o700, stat.S_IMODE(above.stat().st_mode))
+        self.assertEqual('mine', self.inside('cat', '/rescue/etc/motd'))
 
     def test_the_rescue_image_has_the_keys_and_its_own_command(self) -> None:
         """What the tenant or the server's image wants is not for it."""
