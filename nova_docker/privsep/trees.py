@@ -13,6 +13,7 @@
 """How large a running container's root file system is as a tar archive."""
 
 from collections.abc import Generator
+from collections.abc import Iterator
 import contextlib
 import ctypes
 import errno
@@ -78,25 +79,35 @@ def archived(pid: int) -> int | None:
     return _size(root)
 
 
+class _TooMuch(Exception):
+    """There is more to look at than the answer is worth."""
+
+
 def _size(root: int) -> int | None:
     seen: set[tuple[int, int]] = set()
-    total, files = _END, 0
-    with contextlib.closing(_entries(root, '', 0)) as entries:
-        for path, found in entries:
-            files += 1
-            if files > MAX_FILES:
-                return None
-            total += member(path, found, _is_again(found, seen))
+    total, allowed = _END, iter(range(MAX_FILES))
+    try:
+        with contextlib.closing(_entries(root, '', 0, allowed)) as entries:
+            for path, found in entries:
+                total += member(path, found, _is_again(found, seen))
+    except _TooMuch:
+        return None
     return total
 
 
-def _entries(directory: int, path: str, depth: int
+def _entries(directory: int, path: str, depth: int, allowed: Iterator[int]
              ) -> Generator[tuple[str, os.stat_result], None, None]:
-    """Yield path and figures of all that is below; close the descriptor."""
+    """Yield path and figures of all that is below; close the descriptor.
+
+    :param allowed: has an item for each file that may be looked at
+    """
     below = []
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
+                # Not when it is yielded: until then its name is held.
+                if next(allowed, None) is None:
+                    raise _TooMuch
                 if entry.is_dir(follow_symlinks=False):
                     below.append(entry.name)
                 else:
@@ -109,7 +120,7 @@ def _entries(directory: int, path: str, depth: int
             if depth == _MAX_DEPTH:
                 os.close(child)
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-            yield from _entries(child, f'{path}{name}/', depth + 1)
+            yield from _entries(child, f'{path}{name}/', depth + 1, allowed)
     finally:
         os.close(directory)
 

@@ -19,6 +19,7 @@ import os
 import pathlib
 import stat
 import tarfile
+import tracemalloc
 from typing import Any
 
 import fixtures
@@ -174,6 +175,18 @@ class WalkTest(base.TestCase):
         self.assertEqual(2048, self.size())
         (self.path / 'c').touch()
         self.assertIsNone(self.size())
+
+    def test_too_many_directories_are_not_remembered(self) -> None:
+        """A tenant makes as many as the disk has room for, or inodes."""
+        self.useFixture(fixtures.MockPatchObject(trees, 'MAX_FILES', 2))
+        for number in range(4000):
+            (self.path / f'{number:0250}').mkdir()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.assertIsNone(self.size())
+        _now, most = tracemalloc.get_traced_memory()
+        # Their names would take twice as much.
+        self.assertLess(most, 500_000)
 
     def test_too_deep(self) -> None:
         self.path.joinpath(*['d'] * 64).mkdir(parents=True)
