@@ -47,6 +47,9 @@ SANDBOX_IMAGE = 'nova-docker/sandbox:1'
 #: What workloads whose root is a volume start from, built likewise.
 GATE_IMAGE = 'nova-docker/gate:1'
 
+#: Names of engine images that only the driver gives, with Docker Hub's address
+#: or without it: the engine drops that.
+_OWN = re.compile(r'(?:(?:index\.)?docker\.io/)?nova-docker/.*')
 _IMAGES = 'nova-docker/image'
 _UUID = r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 _WORKLOAD = re.compile(f'nova-({_UUID})')
@@ -136,6 +139,14 @@ def image_reference(image_id: str, demands: Iterable[str] = ()) -> str:
 def is_image(reference: str) -> bool:
     """Tell if an engine's name is one that the driver gives Glance images."""
     return reference.startswith(f'{_IMAGES}:')
+
+
+def is_own(reference: str) -> bool:
+    """Tell if an engine's name of an image is one that only the driver gives.
+
+    Servers, and what stands beside them, start from what has such a name.
+    """
+    return _OWN.fullmatch(reference) is not None
 
 
 def snapshot_reference(image_id: str) -> str:

@@ -80,7 +80,8 @@ servers that were made of it go on.
 _PULL: Final = """\
 Have a Glance image in the local engine, and print its name there.
 
-Its checksum and each of its layers are verified. Tags in it mean nothing.
+Its checksum and each of its layers are verified. Tags in it mean nothing. A
+name that you have not given, but Glance, is not taken from another image.
 """
 
 

@@ -31,10 +31,12 @@ from nova_docker.cmd import contents
 from nova_docker.cmd import imageservice
 from nova_docker.conf import CONF
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker.images import archive
 from nova_docker.images import limits
 from nova_docker.images import rootfs
 from nova_docker.images import store
+from nova_docker import names
 
 #: Shows that pieces pass: what is done with them, and about how many bytes.
 Report: TypeAlias = Callable[[str, int, Iterable[bytes]], Iterator[bytes]]
@@ -100,20 +102,37 @@ def pull(engine: client.Engine, service: imageservice.ImageService,
     :param reference: what the engine calls it; by default what is asked for
         if that has a tag, else as Glance does
     :returns: what the engine calls it
-    :raises Unacceptable: for what no compute host would take
+    :raises Unacceptable: for what no compute host would take, and for a name
+        that the engine can't give it
     """
     image = service.find(name)
-    named = name if ':' in name else image['name'] or ''
-    reference = tagged(reference or named)
+    asked = reference or (name if ':' in name else image['name'] or '')
+    is_users = asked in (reference, name)
+    reference = tagged(asked)
     if image['status'] != 'active':
         raise limits.Unacceptable(f"its status is {image['status']}")
     arriving = f'nova-docker/pull:{uuid.uuid4()}'
     with contextlib.closing(service.fetch(image)) as fetched:
         pieces = report(f'pull {name}', image['size'], fetched)
         _take(engine, image, pieces, arriving)
-    engine.tag_image(arriving, reference)
-    engine.remove_image(arriving)
+    try:
+        # Else who owns the Glance image has chosen, and may not take a name
+        # from what has it.
+        if not is_users:
+            _refuse_taken(engine, reference, arriving)
+        engine.tag_image(arriving, reference)
+    finally:
+        engine.remove_image(arriving)
     return reference
+
+
+def _refuse_taken(engine: client.Engine, reference: str, image: str) -> None:
+    """Refuse a name that the engine has for another image."""
+    with contextlib.suppress(errors.EngineNotFound):
+        if engine.image(reference)['Id'] != engine.image(image)['Id']:
+            raise limits.Unacceptable(
+                f'Glance calls it {reference!r}, and that is another image '
+                'here: give a name with --as')
 
 
 def _take(engine: client.Engine, image: imageservice.Image,
@@ -143,11 +162,15 @@ def _limit() -> int:
 def tagged(reference: str) -> str:
     """Return a name for an engine image with a tag, ``latest`` if need be.
 
-    :raises Unacceptable: for what is no such name
+    :raises Unacceptable: for what is no such name, or one of the driver's own
     """
     match = _REFERENCE.fullmatch(reference)
     if not match:
         raise limits.Unacceptable(
             f'{reference!r} is no name for an engine image: give one with '
             '--as')
+    if names.is_own(reference):
+        raise limits.Unacceptable(
+            f'{reference!r} is a name that only the driver gives: give '
+            'another one with --as')
     return reference if match['tag'] else f'{reference}:latest'

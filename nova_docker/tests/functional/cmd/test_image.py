@@ -368,6 +368,35 @@ class PullTest(ImageCommandTestCase):
         image_id = self.command('push', self.make_image(), '--as', 'My Image')
         self.assertIn('--as', self.command('pull', image_id, expected=1))
 
+    def test_a_name_of_the_drivers_own(self) -> None:
+        """Servers would start from it."""
+        own = f'nova-docker/image:{uuid.uuid4()}'
+        self.addCleanup(self.engine.remove_image, own, force=True)
+        image_id = self.command('push', self.make_image(), '--as', own)
+        for arguments in ([image_id], [own],
+                          [image_id, '--as', f'docker.io/{own}']):
+            self.assertIn('only the driver', self.command(
+                'pull', *arguments, expected=1))
+            self.assertRaises(errors.EngineNotFound, self.engine.image, own)
+
+    def test_the_owner_of_an_image_takes_no_name(self) -> None:
+        """Who pulls it by its id has not asked for that name."""
+        taken = self.make_image()
+        mine = self.engine.image(taken)['Id']
+        # Once its name is taken in the end.
+        self._images.append(mine)
+        image_id = self.command('push', self.make_image(base.MARKER),
+                                '--as', taken)
+        before = self.holdings()
+        self.assertIn('another image here', self.command(
+            'pull', image_id, expected=1))
+        self.assertEqual(mine, self.engine.image(taken)['Id'])
+        self.assert_holds(before)
+        self.command('pull', taken)
+        self.assert_boots(taken)
+        # The same image may come again.
+        self.assertEqual(taken, self.command('pull', image_id))
+
     def test_no_cloud(self) -> None:
         self.assertIn('nowhere', self.command(
             'pull', 'web', cloud='nowhere', expected=1))

@@ -18,6 +18,7 @@ from glance.common import utils as glance_utils
 from nova_docker.cmd import imageservice
 from nova_docker.cmd import transfer
 from nova_docker.images import limits
+from nova_docker import names
 from nova_docker.tests import base
 
 
@@ -28,7 +29,9 @@ class ReferenceTestCase(base.TestCase):
               ('registry.example.org:5000/web',
                'registry.example.org:5000/web:latest'),
               ('registry.example.org:5000/team/web:1',
-               'registry.example.org:5000/team/web:1'))
+               'registry.example.org:5000/team/web:1'),
+              ('registry.example.org/nova-docker/gate:1',
+               'registry.example.org/nova-docker/gate:1'))
     @ddt.unpack
     def test_tag(self, reference: str, expected: str) -> None:
         self.assertEqual(expected, transfer.tagged(reference))
@@ -48,3 +51,11 @@ class ReferenceTestCase(base.TestCase):
               'web@sha256:00', 'a:b:c')
     def test_no_reference(self, reference: str) -> None:
         self.assertRaises(limits.Unacceptable, transfer.tagged, reference)
+
+    @ddt.data(names.SANDBOX_IMAGE, names.GATE_IMAGE, 'nova-docker/any',
+              names.image_reference('7'), f'docker.io/{names.SANDBOX_IMAGE}',
+              f'index.docker.io/{names.GATE_IMAGE}')
+    def test_the_drivers_own(self, reference: str) -> None:
+        error = self.assertRaises(limits.Unacceptable, transfer.tagged,
+                                  reference)
+        self.assertIn('only the driver', error.reason)
