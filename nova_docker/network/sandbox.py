@@ -23,10 +23,10 @@ from collections.abc import Sequence
 import contextlib
 import platform
 import struct
-import threading
 
 from nova import exception
 from nova import objects
+from nova_docker import builtin
 from nova_docker import elf
 from nova_docker.engine import client
 from nova_docker import errors
@@ -60,10 +60,6 @@ def executable(machine: str) -> bytes:
     return elf.executable(number, code)
 
 
-def _root_file_system(machine: str) -> bytes:
-    return elf.archive({'pause': executable(machine)})
-
-
 class Sandbox:
     """Makes, finds and removes sandboxes.
 
@@ -74,29 +70,22 @@ class Sandbox:
     def __init__(self, engine: client.Engine, image: str | None) -> None:
         self._engine = engine
         self._own_image = image
-        self._image = image or names.SANDBOX_IMAGE
-        self._building = threading.Lock()
+        self._built = builtin.Image(engine, names.SANDBOX_IMAGE, '/pause')
 
     def prepare(self) -> str:
         """Make sure that the image is there and return its name.
 
         :raises InvalidConfiguration: if the operator's image is not
         """
-        with self._building:
-            try:
-                self._engine.image(self._image)
-            except errors.EngineNotFound as error:
-                self._build(error)
-        return self._image
-
-    def _build(self, absent: errors.EngineNotFound) -> None:
-        if self._own_image:
+        if not self._own_image:
+            return self._built.ensure(executable(platform.machine()))
+        try:
+            self._engine.image(self._own_image)
+        except errors.EngineNotFound as error:
             raise exception.InvalidConfiguration(
                 f"[docker] sandbox_image: the engine has no image "
-                f"'{self._own_image}'. Pull or load it.") from absent
-        self._engine.import_image(
-            [_root_file_system(platform.machine())], names.SANDBOX_IMAGE,
-            changes=['ENTRYPOINT ["/pause"]'])
+                f"'{self._own_image}'. Pull or load it.") from error
+        return self._own_image
 
     def create(self, instance: objects.Instance, nameservers: Sequence[str],
                addresses: Sequence[str]) -> None:
@@ -107,15 +96,9 @@ class Sandbox:
         :param nameservers: for resolv.conf
         :param addresses: what the server's own name resolves to
         """
-        def create(image: str) -> None:
-            self._engine.create(names.sandbox(instance.uuid), spec.sandbox(
-                instance, image, nameservers, addresses))
-
         with contextlib.suppress(errors.EngineConflict):
-            try:
-                create(self._image)
-            except errors.EngineNotFound:
-                create(self.prepare())
+            self._engine.create(names.sandbox(instance.uuid), spec.sandbox(
+                instance, self.prepare(), nameservers, addresses))
 
     def ensure(self, instance: objects.Instance, nameservers: Sequence[str],
                addresses: Sequence[str]) -> int:

@@ -20,13 +20,12 @@ by that time the driver has put the volume in the place of that image.
 from __future__ import annotations
 
 import platform
-import threading
 from typing import Final
 
 from nova import exception
+from nova_docker import builtin
 from nova_docker import elf
 from nova_docker.engine import client
-from nova_docker import errors
 from nova_docker import names
 
 #: The program, and what it reads its words from.
@@ -94,19 +93,8 @@ class Gate:
     """
 
     def __init__(self, engine: client.Engine) -> None:
-        self._engine = engine
-        self._building = threading.Lock()
+        self._image = builtin.Image(engine, names.GATE_IMAGE, PROGRAM, PIPE)
 
     def prepare(self) -> str:
         """Make sure that the image is there and return its name."""
-        with self._building:
-            try:
-                self._engine.image(names.GATE_IMAGE)
-            except errors.EngineNotFound:
-                archive = elf.archive(
-                    {PROGRAM.lstrip('/'): executable(platform.machine())},
-                    [PIPE.lstrip('/')])
-                self._engine.import_image(
-                    [archive], names.GATE_IMAGE,
-                    changes=[f'ENTRYPOINT ["{PROGRAM}"]'])
-        return names.GATE_IMAGE
+        return self._image.ensure(executable(platform.machine()))

@@ -32,7 +32,7 @@ _LAYERS = (
     {'instances', 'startup'},
     {'rootvolume'},
     {'console', 'health', 'images', 'network', 'resources', 'volumes'},
-    {'lxcfs', 'processor'},
+    {'builtin', 'lxcfs', 'processor'},
     {'spec', 'engine', 'privsep', 'topology', 'validator'},
     {'cpuset', 'elf', 'names', 'settings'},
     {'conf', 'errors'},

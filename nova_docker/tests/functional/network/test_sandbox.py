@@ -121,6 +121,20 @@ class SandboxTestCase(base.EngineTestCase):
         boxes.ensure(self.make_instance(), [], [])
         self.assertLess(self.engine.image(image)['Size'], 1024)
 
+    def test_another_image_in_its_place_is_not_started(self) -> None:
+        image = f'nova-docker-test/sandbox:{self.id()[-20:]}'
+        self.addCleanup(self.engine.remove_image, image, force=True)
+        self.patch(names, 'SANDBOX_IMAGE', image)
+        boxes = sandbox.Sandbox(self.engine, None)
+        boxes.prepare()
+        own = self.engine.image(image)['Id']
+        self.engine.tag_image(self.make_image(), image)
+        self._images.append(own)
+        instance = self.make_instance()
+        boxes.ensure(instance, [], [])
+        found = self.engine.container(names.sandbox(instance.uuid))
+        self.assertLess(self.engine.image(found['Image'])['Size'], 1024)
+
     def test_the_operators_image(self) -> None:
         image = self.make_image(changes=['CMD ["sleep", "9999"]'])
         instance = self.make_instance()
