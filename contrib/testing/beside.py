@@ -16,8 +16,11 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import ctypes
 import multiprocessing
 from multiprocessing.connection import Connection
+import os
+import signal
 from typing import TypeVar
 
 import process
@@ -27,12 +30,14 @@ Result = TypeVar('Result')
 # What a job has to use is in this process, ready.
 _FORK = multiprocessing.get_context('fork')
 
+_PR_SET_PDEATHSIG = 1
+
 
 def run(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
     """Run jobs beside each other, the first of them here.
 
     A job here that is interrupted, or fails, ends the others, and waits until
-    they have cleaned up.
+    they have cleaned up. If this process is killed they do so, too.
 
     :param jobs: what they return is pickled
     :returns: that, in their order
@@ -46,7 +51,8 @@ def run(jobs: Sequence[Callable[[], Result]]) -> list[Result]:
 @contextlib.contextmanager
 def _started(job: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
     receiver, sender = _FORK.Pipe(duplex=False)
-    child = _FORK.Process(target=_tell, args=(job, sender))
+    child = _FORK.Process(target=_tell, args=(
+        job, sender, os.getpid()))
     child.start()
     sender.close()
 
@@ -69,7 +75,21 @@ def _started(job: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
         receiver.close()
 
 
-def _tell(job: Callable[[], Result], sender: Connection) -> None:
+def _tell(job: Callable[[], Result], sender: Connection,
+          parent: int) -> None:
     # Its parent says that it was interrupted.
     with contextlib.suppress(process.Interrupted):
+        _end_with(parent)
         sender.send(job())
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel interrupt this process when its parent is killed.
+
+    https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG,
+                            ctypes.c_ulong(signal.SIGTERM))
+    # It may be gone already.
+    if os.getppid() != parent:
+        signal.raise_signal(signal.SIGTERM)

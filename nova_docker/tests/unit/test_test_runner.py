@@ -12,11 +12,14 @@
 
 """What contrib/test makes of the results of tests."""
 
+import contextlib
 import functools
 import importlib.util
+import multiprocessing
 import os
 import pathlib
 import re
+import select
 import signal
 import sys
 from types import ModuleType
@@ -27,6 +30,7 @@ import fixtures
 from oslotest import base
 
 import nova_docker
+from nova_docker.tests import base as tests
 
 _SOURCE = pathlib.Path(nova_docker.__file__).parents[1]
 
@@ -200,6 +204,19 @@ class BesideTestCase(RunnerTestCase):
         self.assertEqual([b'second', b'first'],
                          self.beside.run([first, second]))
 
+    def _until_signalled(self, begin: int, write: int) -> None:
+        """Be a job that is to run for ever; tell that it cleans up."""
+        self.process.raise_on_signals()
+        # A signal that comes just before the reading ends it, too.
+        signalled, signals = os.pipe()
+        os.set_blocking(signals, False)
+        signal.set_wakeup_fd(signals)
+        try:
+            os.write(begin, str(os.getpid()).encode())
+            os.read(signalled, 1)
+        finally:
+            os.write(write, b'cleaned up')
+
     def _interrupted(self, error: type[Exception]) -> bytes:
         """Return what a job wrote that was to run for ever."""
         read, write = os.pipe()
@@ -210,18 +227,7 @@ class BesideTestCase(RunnerTestCase):
             os.read(began, 1)
             raise error(signal.SIGTERM)
 
-        def second() -> None:
-            self.process.raise_on_signals()
-            # A signal that comes just before the reading ends it, too.
-            signalled, signals = os.pipe()
-            os.set_blocking(signals, False)
-            signal.set_wakeup_fd(signals)
-            try:
-                os.write(begin, b'!')
-                os.read(signalled, 1)
-            finally:
-                os.write(write, b'cleaned up')
-
+        second = functools.partial(self._until_signalled, begin, write)
         self.assertRaises(error, self.beside.run, [first, second])
         return os.read(read, 20)
 
@@ -231,6 +237,37 @@ class BesideTestCase(RunnerTestCase):
 
     def test_others_clean_up_after_an_error(self) -> None:
         self.assertEqual(b'cleaned up', self._interrupted(OSError))
+
+    def test_others_clean_up_after_a_kill(self) -> None:
+        """Nobody is left to end them."""
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        began, begin = os.pipe()
+        runner = multiprocessing.get_context('fork').Process(
+            target=self.beside.run, args=([
+                signal.pause,
+                functools.partial(self._until_signalled, begin, write)],))
+        runner.start()
+        # By this it is known, whoever has its number when it has ended.
+        other = os.pidfd_open(int(os.read(began, 20)))
+        runner.kill()
+        runner.join()
+        ended, _writable, _failed = select.select(
+            [other], [], [], tests.PATIENCE)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(other, signal.SIGKILL)
+        self.assertEqual([other], ended)
+        self.assertEqual(b'cleaned up', os.read(read, 20))
+
+    def test_no_job_begins_after_a_kill(self) -> None:
+        """Its parent is another by then: in this test no process at all."""
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        other = multiprocessing.get_context('fork').Process(
+            target=self.beside._tell, args=(os.getpid, sender, 0))
+        other.start()
+        other.join()
+        self.assertEqual((-signal.SIGTERM, False),
+                         (other.exitcode, receiver.poll()))
 
     def test_a_process_that_dies_is_told(self) -> None:
         dies = functools.partial(os._exit, 3)
