@@ -99,7 +99,8 @@ class Attachments:
             record = self._records.find(instance.uuid, volume)
             if record is None:
                 # That it is connected nobody knows; that it is not, neither.
-                connector.disconnect(connection, {})
+                if not self._steps.is_elsewhere(volume, instance.uuid):
+                    connector.disconnect(connection, {})
                 return
             self._steps.refuse_fixed(record)
             self._steps.unmount(record)
@@ -237,7 +238,7 @@ class Attachments:
         """
         if record.other:
             self._steps.disconnect_other(record)
-        if not self._steps.is_elsewhere(record):
+        if not self._steps.is_elsewhere(record.volume, record.instance):
             if self._steps.is_lost(record):
                 self._steps.drop(self._detaching(record))
             else:

@@ -117,7 +117,7 @@ class Move:
         if record.encryption or new['data'].get('encrypted'):
             raise _refusal(volume, 'it is encrypted. Detach it first.')
         if (mounted.fstype in content.CLUSTERED
-                or self._steps.is_elsewhere(record)):
+                or self._steps.is_elsewhere(volume, record.instance)):
             raise _refusal(volume, 'other servers may use it.')
         if mounted.fstype == 'btrfs':
             # https://btrfs.readthedocs.io/en/latest/Volume-management.html

@@ -269,10 +269,9 @@ class Steps:
         self.release(other, force=True)
         self.disconnect(other)
 
-    def is_elsewhere(self, record: records.Record) -> bool:
-        """Tell whether another instance of this host has the volume."""
-        return any(each.volume == record.volume
-                   and each.instance != record.instance
+    def is_elsewhere(self, volume: str, instance: str) -> bool:
+        """Tell whether another instance of this host has a volume."""
+        return any(each.volume == volume and each.instance != instance
                    for each in self._records.all())
 
 

@@ -189,3 +189,25 @@ class StorageGoneTestCase(base.VolumesTestCase):
     def _room(self) -> int:
         figures = os.statvfs(self.small)
         return figures.f_bavail * figures.f_frsize
+
+
+class ForgottenTestCase(base.VolumesTestCase):
+    """There is no record: a detachment went so far, and is repeated."""
+
+    def test_another_server_has_it(self) -> None:
+        volume, instance, other = (self.make_volume(), self.start(),
+                                   self.start())
+        base.run('mkfs.ext4', '-q', volume.device)
+        volume.connection['multiattach'] = True
+        volume.connection['data']['access_mode'] = 'ro'
+        for each in (instance, other):
+            self.attach(each, volume)
+        self.detach(instance, volume)
+        with mock.patch.object(connector, 'disconnect',
+                               autospec=True) as disconnect:
+            self.detach(instance, volume)
+            disconnect.assert_not_called()
+            self.detach(other, volume)
+            disconnect.reset_mock()
+            self.detach(instance, volume)
+            disconnect.assert_called_once_with(volume.connection, {})
