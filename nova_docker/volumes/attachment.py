@@ -29,6 +29,7 @@ from nova_docker import errors
 from nova_docker.privsep import filesystems
 from nova_docker.volumes import connector
 from nova_docker.volumes import content
+from nova_docker.volumes import ephemeral
 from nova_docker.volumes import flags
 from nova_docker.volumes import propagate
 from nova_docker.volumes import records
@@ -74,8 +75,9 @@ class Attachments:
         :param root: it is the root disk, which is in no directory
         :raises UnsuitableVolume: saying what it holds, or where it can't be
         """
-        record = dataclasses.replace(self._record(
-            instance, connection, device, encryption or {}), root=root)
+        record = self._record(instance, connection, device, encryption or {},
+                              root)
+        self._refuse_taken(record)
         with steps.exclusive(record.volume):
             if self._is_attached(record):
                 return
@@ -155,19 +157,33 @@ class Attachments:
                 reason=errors.output(error)) from error
 
     def _record(self, instance: objects.Instance, connection: Connection,
-                device: str, encryption: Mapping[str, Any]
+                device: str, encryption: Mapping[str, Any], root: bool
                 ) -> records.Record:
         volume = flags.volume_id(connection)
         device = os.path.basename(device)
         tag = self._tags(instance).get(volume, '')
-        name = tag if propagate.is_name(tag) else device
-        for other in self._records.of_instance(instance.uuid):
-            if other.volume != volume and name == other.name:
-                raise errors.UnsuitableVolume(
-                    volume=volume, reason=f'another one is at /volumes/{name} '
-                                          'of the server.')
-        return records.Record(instance.uuid, volume, name, device,
-                              connection, encryption=encryption)
+        return records.Record(
+            instance.uuid, volume, tag if propagate.is_name(tag) else device,
+            device, connection, encryption=encryption, root=root)
+
+    def _refuse_taken(self, record: records.Record) -> None:
+        """Refuse a name that is another volume's, or a disk's of a flavor.
+
+        One that has such a name since that was allowed keeps it.
+        """
+        known = self._records.of_instance(record.instance)
+        if any(each.volume != record.volume and each.name == record.name
+               for each in known):
+            raise errors.UnsuitableVolume(
+                volume=record.volume,
+                reason=f'another one is at /volumes/{record.name} of the '
+                       'server.')
+        if (ephemeral.is_name(record.name) and not record.root
+                and record.volume not in (each.volume for each in known)):
+            raise errors.UnsuitableVolume(
+                volume=record.volume,
+                reason=f"its tag '{record.name}' is what a disk of a flavor "
+                       'is called: attach it with another one.')
 
     def _is_attached(self, record: records.Record) -> bool:
         known = self._records.find(record.instance, record.volume)

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 from typing import Any
 from typing import Final
@@ -42,6 +43,12 @@ from nova_docker.volumes import sparse
 
 #: Where disks that come from another host are until all of them are there.
 _ARRIVING: Final = 'arriving'
+_NAME = re.compile('ephemeral[0-9]+')
+
+
+def is_name(name: str) -> bool:
+    """Whether it is the name of such a disk, of whatever flavor."""
+    return _NAME.fullmatch(name) is not None
 
 
 class Ephemeral:

@@ -19,6 +19,7 @@ import os
 import pathlib
 from typing import Any
 from typing import ClassVar
+from unittest import mock
 
 import fixtures
 from nova import exception
@@ -26,6 +27,7 @@ from nova.network import model
 from oslo_utils import units
 
 from nova_docker.conf import CONF
+from nova_docker import errors
 from nova_docker.images import limits
 from nova_docker import names
 from nova_docker.tests import base as tests
@@ -91,6 +93,36 @@ class EphemeralTestCase(base.VolumesTestCase):
             self.ensure(devices)
             self.assertEqual('file\n', self.inside(
                 self.instance, 'ls', '/volumes/ephemeral0'))
+
+    def test_a_volume_of_its_name(self) -> None:
+        """It is refused, so that neither is taken for the other."""
+        volume = self.make_volume()
+        self.volume_tags = {volume.id: 'ephemeral0'}
+        for devices in (None, self.devices):
+            self.ensure(devices)
+            error = self.assertRaises(errors.UnsuitableVolume, self.attach,
+                                      self.instance, volume)
+            self.assertIn("its tag 'ephemeral0'", str(error))
+        self.assertFalse(self.attached.has_any(self.instance))
+        self.volume_tags = {volume.id: 'ephemeral'}
+        self.attach(self.instance, volume)
+        self.assertEqual('ephemeral\nephemeral0\nephemeral1\n', self.inside(
+            self.instance, 'ls', '/volumes'))
+
+    def test_a_volume_that_has_its_name(self) -> None:
+        """It was attached when that was allowed, and stays until detached."""
+        volume = self.make_volume()
+        self.volume_tags = {volume.id: 'ephemeral0'}
+        with mock.patch.object(ephemeral, 'is_name', autospec=True,
+                               return_value=False):
+            self.attach(self.instance, volume)
+        base.run('umount', self.host_path(self.instance, 'ephemeral0'))
+        self.ensure({'block_device_mapping': [{
+            'connection_info': volume.connection,
+            'mount_device': '/dev/vdb'}]})
+        self.inside(self.instance, 'touch', '/volumes/ephemeral0/file')
+        self.detach(self.instance, volume)
+        self.assert_nothing_left(self.instance, volume)
 
     def test_one_that_was_half_made(self) -> None:
         """nova-compute was killed meanwhile."""
