@@ -399,9 +399,9 @@ class DockerDriver(driver.ComputeDriver):
                       disk_bus: str | None = None,
                       device_type: str | None = None,
                       encryption: dict[str, Any] | None = None) -> None:
-        self._storage.attachments.attach(
-            context, instance, connection_info, mountpoint, encryption)
-        devices.tag(instance)
+        self._storage.attachments.add(
+            context, instance, connection_info, mountpoint, encryption,
+            devices.tag)
 
     def detach_volume(self, context: nova_context.RequestContext,
                       connection_info: dict[str, Any],

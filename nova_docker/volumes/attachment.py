@@ -90,6 +90,30 @@ class Attachments:
                 self._give_up(record)
                 raise
 
+    def add(self, context: Any, instance: objects.Instance,
+            connection: Connection, device: str,
+            encryption: Mapping[str, Any] | None,
+            record: Callable[[objects.Instance], None]) -> None:
+        """Attach one volume more; undone if anything fails.
+
+        :param record: told when it is there; if that fails it goes again
+        """
+        self.attach(context, instance, connection, device, encryption)
+        try:
+            record(instance)
+        except Exception:
+            self._take_back(instance, connection)
+            raise
+
+    def _take_back(self, instance: objects.Instance,
+                   connection: Connection) -> None:
+        """Detach what Nova takes for not attached; no failure hides why."""
+        try:
+            self.detach(instance, connection)
+        except Exception:
+            LOG.exception('Volume %s stays attached after a failure.',
+                          flags.volume_id(connection), instance=instance)
+
     def detach(self, instance: objects.Instance,
                connection: Connection) -> None:
         """Detach a volume; it may be detached already.
