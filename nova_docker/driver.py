@@ -244,9 +244,11 @@ class DockerDriver(driver.ComputeDriver):
                block_device_info: dict[str, Any] | None = None,
                bad_volumes_callback: Any = None, accel_info: Any = None,
                share_info: Any = None) -> None:
-        self._storage.volumes.ensure(context, instance, block_device_info)
-        self._servers.power.reboot(instance, _ports(network_info),
-                                   hard=reboot_type == 'HARD')
+        volumes = self._storage.volumes
+        volumes.ensure(context, instance, block_device_info)
+        self._servers.power.reboot(
+            instance, _ports(network_info), reboot_type == 'HARD',
+            lambda: volumes.discard_others(instance, block_device_info))
 
     def poll_rebooting_instances(
             self, timeout: int,

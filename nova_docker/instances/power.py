@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import time
 
 from nova.compute import power_state
@@ -155,12 +156,15 @@ class Power:
                 spec.is_interactive_shell(layout.command(container)))
 
     def reboot(self, instance: objects.Instance,
-               network_info: model.NetworkInfo, hard: bool) -> None:
+               network_info: model.NetworkInfo, hard: bool,
+               meanwhile: Callable[[], None] = lambda: None) -> None:
         """Stop and start the workload.
 
         :param hard: kill at once instead of asking it to end
+        :param meanwhile: called while it is off
         """
         self.off(instance, 0 if hard else self.patience(instance))
+        meanwhile()
         if hard:
             # It mends a server whose resize failed, in either flavor.
             self._workloads.limit(instance, instance.flavor)

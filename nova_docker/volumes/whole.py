@@ -124,6 +124,33 @@ class Volumes:
             functools.partial(self._attachments.discard, record)
             for record in self._records.of_instance(instance.uuid)))
 
+    def discard_others(self, instance: objects.Instance,
+                       devices: BlockDevices | None) -> None:
+        """Take away what Nova has forgotten; the workload does not run.
+
+        When Nova reboots a server it forgets those of its volumes of which
+        Cinder has no attachment any more. One that can not be taken away
+        is no reason to leave the server off.
+
+        :param devices: Nova's account of the volumes that it has; without
+            one, all of them stay
+        """
+        listed = (devices or {}).get('block_device_mapping')
+        if listed is None:
+            return
+        kept = {flags.volume_id(each['connection_info']) for each in listed}
+        for record in self._records.of_instance(instance.uuid):
+            if record.root or record.volume in kept:
+                continue
+            LOG.warning('Taking volume %s away, which Nova and Cinder do not '
+                        'show as attached any more.', record.volume,
+                        instance=instance)
+            try:
+                self._attachments.discard(record)
+            except Exception:
+                LOG.exception('Volume %s stays connected.', record.volume,
+                              instance=instance)
+
     def discard_lost(self, instance: objects.Instance) -> None:
         """Take away the volumes whose storage does not answer.
 

@@ -77,6 +77,17 @@ class LifeTestCase(base.RootTestCase):
             model.NetworkInfo())
         self.assertIn('is not connected. Reboot it hard.', str(error))
 
+    def test_nova_has_forgotten_it(self) -> None:
+        """It is not taken away like other volumes: it is the server."""
+        self.use_image()
+        instance = self.boot(self.make_volume())
+        data = self.make_volume()
+        self.attach(instance, data)
+        self.power.off(instance)
+        self.attached.discard_others(instance, {'block_device_mapping': []})
+        self.assertFalse(data.is_open())
+        self.power.on(instance, model.NetworkInfo())
+
     def test_volumes_appear_in_it(self) -> None:
         self.use_image()
         instance = self.boot(self.make_volume())
