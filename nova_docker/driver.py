@@ -431,7 +431,7 @@ class DockerDriver(driver.ComputeDriver):
         return self._storage.usage.all(compute_host_bdms)
 
     def block_stats(self, instance: objects.Instance,
-                    disk_id: str) -> list[int]:
+                    disk_id: str) -> list[int] | None:
         return self._storage.usage.of_device(instance, disk_id)
 
     # Shares

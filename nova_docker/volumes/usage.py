@@ -21,11 +21,13 @@ import pathlib
 import stat
 from typing import Any
 
-from nova import exception
+from oslo_log import log as logging
 
 from nova import objects
 from nova_docker.volumes import connector
 from nova_docker.volumes import records
+
+LOG = logging.getLogger(__name__)
 
 _COUNTERS = pathlib.Path('/sys/dev/block')
 #: Bytes, whatever the device has.
@@ -50,17 +52,21 @@ class Usage:
         return [figures for each in servers
                 for figures in self._of_instance(each['instance'])]
 
-    def of_device(self, instance: objects.Instance, device: str) -> list[int]:
+    def of_device(self, instance: objects.Instance, device: str
+                  ) -> list[int] | None:
         """Return reads, bytes read, writes, bytes written, and no errors.
 
         :param device: as ``vdb``
-        :raises DiskNotFound: no volume has this name
+        :returns: None if there are no figures: Nova asks before each
+            detachment, of a file on a share and of what is gone as well
         """
         for record in self._records.of_instance(instance.uuid):
             found = _counters(record)
             if record.device == device and found is not None:
                 return [*found, 0]
-        raise exception.DiskNotFound(location=device)
+        LOG.info('There are no figures of the use of %s.', device,
+                 instance=instance)
+        return None
 
     def _of_instance(self, instance: objects.Instance
                      ) -> Iterator[dict[str, Any]]:
