@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import errno
 import hashlib
 import os
+import struct
 from typing import TypeAlias
 import uuid as uuid_module
 
@@ -31,6 +32,9 @@ from nova_docker.privsep import written
 
 #: blkid's exit codes.
 _NOTHING, _AMBIVALENT = 2, 8
+_EXT = ('ext2', 'ext3', 'ext4')
+#: Bytes before ext4's superblock, and of it.
+_SUPERBLOCK = 1024
 _LABEL = 'nova-docker'
 _PIECE = 4 * units.Mi
 
@@ -125,7 +129,7 @@ def grow(fstype: str, device: str, point: str) -> None:
     """
     checks.block_device(device)
     checks.mount_point(point)
-    if fstype in ('ext2', 'ext3', 'ext4'):
+    if fstype in _EXT:
         processutils.execute('resize2fs', device)
     elif fstype == 'xfs':
         processutils.execute('xfs_growfs', '-d', point)
@@ -133,6 +137,34 @@ def grow(fstype: str, device: str, point: str) -> None:
         processutils.execute('btrfs', 'filesystem', 'resize', 'max', point)
     else:
         raise ValueError(f'{fstype} does not grow while it is mounted')
+
+
+@privsep.mount_pctxt.entrypoint
+def room(fstype: str, device: str, point: str) -> int:
+    """Return how many bytes a device has that its file system does not use.
+
+    Some are never used, and for a file system's own needs may be counted in.
+    """
+    checks.block_device(device)
+    checks.mount_point(point)
+    with open(device, 'rb') as file:
+        size = file.seek(0, os.SEEK_END)
+        if fstype in _EXT:
+            file.seek(_SUPERBLOCK)
+            return size - _size_of_ext(file.read(_SUPERBLOCK))
+    figures = os.statvfs(point)
+    return size - figures.f_blocks * figures.f_frsize
+
+
+def _size_of_ext(superblock: bytes) -> int:
+    """Return the bytes of a file system, with what its inodes take.
+
+    https://docs.kernel.org/filesystems/ext4/globals.html#super-block
+    """
+    low, block, high = (
+        int(struct.unpack_from('<I', superblock, offset)[0])
+        for offset in (0x4, 0x18, 0x150))
+    return (high << 32 | low) * (1024 << block)
 
 
 def _probe(device: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ from typing import Any
 from nova import exception
 from oslo_concurrency import processutils
 from oslo_log import log as logging
+from oslo_utils import units
 
 from nova import objects
 from nova_docker import errors
@@ -36,6 +37,9 @@ from nova_docker.volumes import records
 from nova_docker.volumes import steps
 
 LOG = logging.getLogger(__name__)
+
+#: By so many bytes, or more, Cinder extends a volume.
+_STEP = units.Gi
 
 Connection = Mapping[str, Any]
 
@@ -246,6 +250,8 @@ class Attachments:
             path = self._decrypted(context, record, path)
         with steps.device(path) as device:
             self._steps.mount(record, device)
+        # It may have been extended while it was attached nowhere.
+        self._steps.grow(record, least=_STEP)
         return dataclasses.replace(record, state=records.State.ATTACHED)
 
     def _decrypted(self, context: Any, record: records.Record, path: str

@@ -24,14 +24,12 @@ import functools
 from typing import Any
 
 from nova import exception
-from oslo_concurrency import processutils
 from oslo_log import log as logging
 import tenacity
 
 from nova import objects
 from nova_docker import errors
 from nova_docker.privsep import blocks
-from nova_docker.privsep import filesystems
 from nova_docker.privsep import holders
 from nova_docker.privsep import mounts
 from nova_docker.privsep import mounttable
@@ -176,16 +174,8 @@ class Move:
 
     def _finish(self, record: records.Record, is_larger: bool) -> None:
         """Leave the old place; no failure can undo the move any more."""
-        try:
-            if is_larger and not record.read_only:
-                mounted = self._mounted(record)
-                assert mounted is not None
-                filesystems.grow(mounted.fstype, mounted.device,
-                                 self._point(record))
-        except (ValueError, processutils.ProcessExecutionError) as error:
-            LOG.warning('The file system of volume %s does not grow: %s',
-                        record.volume, errors.output(error),
-                        instance_uuid=record.instance)
+        if is_larger:
+            self._steps.grow(record)
         try:
             self._settle(record)
         except Exception:

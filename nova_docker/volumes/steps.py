@@ -34,6 +34,7 @@ from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import names
 from nova_docker.privsep import blocks
+from nova_docker.privsep import filesystems
 from nova_docker.privsep import holders
 from nova_docker.privsep import mounts
 from nova_docker.volumes import connector
@@ -85,6 +86,26 @@ class Steps:
                 volume=record.volume,
                 reason=f'its {fstype} file system can not be mounted: '
                        f'{reason}') from error
+
+    def grow(self, record: records.Record, least: int = 1) -> None:
+        """Give a mounted file system the room that its device has beyond it.
+
+        A failure is in the log: it is as usable as before.
+
+        :param least: bytes of room for which that is done
+        """
+        mounted = self._points.find(record.instance, record.kind, record.name)
+        if mounted is None or mounted.read_only:
+            return
+        it = (mounted.fstype, mounted.device, mounted.point)
+        try:
+            if filesystems.room(*it) >= least:
+                filesystems.grow(*it)
+        except (OSError, ValueError,
+                processutils.ProcessExecutionError) as error:
+            LOG.warning('The file system of volume %s does not grow: %s',
+                        record.volume, errors.output(error),
+                        instance_uuid=record.instance)
 
     @staticmethod
     def refuse_silent(record: records.Record) -> None:

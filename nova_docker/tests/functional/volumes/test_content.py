@@ -14,11 +14,14 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 
 import ddt
+import fixtures
 
 from nova_docker import errors
+from nova_docker.privsep import filesystems
 from nova_docker.privsep import unfinished
 from nova_docker.tests.functional.volumes import base
 from nova_docker.tests.functional.volumes import foreign
@@ -171,3 +174,61 @@ class FileSystemsTestCase(base.VolumesTestCase):
         self.extend(instance, volume, 1024)
         self.assertEqual('kept\n', self.inside(instance, 'cat',
                                                '/volumes/vdb/file'))
+
+
+class GrowthTestCase(base.VolumesTestCase):
+    """Volumes that were extended while they were attached nowhere."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        # To grow ext4 takes a privilege that not every root has.
+        self.flags(volume_filesystem='xfs', group='docker')
+        self.volume, self.instance = self.make_volume(320), self.start()
+        self.logged = self.useFixture(fixtures.FakeLogger())
+        self.attach(self.instance, self.volume)
+        self.inside(self.instance, 'sh', '-c', 'echo kept > /volumes/vdb/file')
+        self.detach(self.instance, self.volume)
+        os.truncate(self.volume.file, 2048 * base.MIB)
+        base.run('losetup', '--set-capacity', self.volume.device)
+
+    def size(self) -> int:
+        """Attach it, and return how many MiB its file system has."""
+        self.attach(self.instance, self.volume)
+        self.assertEqual('kept\n', self.inside(
+            self.instance, 'cat', '/volumes/vdb/file'))
+        figures = os.statvfs(self.host_path(self.instance))
+        return figures.f_blocks * figures.f_frsize // base.MIB
+
+    def test_it_grows_when_it_is_attached(self) -> None:
+        self.assertGreater(self.size(), 1900)
+
+    def test_it_can_not_grow(self) -> None:
+        """It is attached all the same, and the log says why it is small."""
+        tool = self.directory / 'xfs_growfs'
+        tool.write_text('#!/bin/sh\necho broken >&2; exit 1\n')
+        tool.chmod(0o755)
+        self.useFixture(fixtures.EnvironmentVariable(
+            'PATH', f'{self.directory}:{os.environ["PATH"]}'))
+        self.assertLess(self.size(), 320)
+        self.assertIn(f'volume {self.volume.id} does not grow: broken',
+                      self.logged.output)
+
+    def test_read_only(self) -> None:
+        before = self.volume.digest()
+        self.volume.connection['data']['access_mode'] = 'ro'
+        self.assertLess(self.size(), 320)
+        self.assertNotIn('does not grow', self.logged.output)
+        self.detach(self.instance, self.volume)
+        self.assertEqual(before, self.volume.digest())
+
+    def test_nothing_is_to_be_gained(self) -> None:
+        """Neither where the driver leaves something, nor of overhead."""
+        made, full = self.make_volume(), self.make_volume()
+        self.flags(volume_filesystem='ext4', group='docker')
+        base.run('mkfs.ext4', '-q', '-N', '131072', full.device)
+        for volume, device, room in ((made, 'vdb', unfinished.TAIL),
+                                     (full, 'vdc', 0)):
+            self.attach(self.instance, volume, device)
+            self.assertEqual(room, filesystems.room(
+                'ext4', volume.device,
+                str(self.host_path(self.instance, device))))

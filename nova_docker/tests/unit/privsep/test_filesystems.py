@@ -10,9 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What no test can see on hosts whose root may not grow ext4."""
+"""What no test can see on hosts whose root may not grow ext4, or are small."""
 
 from __future__ import annotations
+
+import struct
 
 import ddt
 import fixtures
@@ -27,8 +29,9 @@ _POINT = ('/var/lib/nova/mounts/4b2c3a6e-0f3d-4a58-9f0e-0d1c2b3a4f5e'
           '/volumes/vdb')
 
 
-@ddt.ddt
-class GrowTestCase(base.TestCase):
+class ActsTestCase(base.TestCase):
+    """Privileged acts, done by this process and on anything."""
+
     def setUp(self) -> None:
         super().setUp()
         self.useFixture(fixtures.MockPatchObject(
@@ -36,6 +39,24 @@ class GrowTestCase(base.TestCase):
         for name in ('block_device', 'mount_point'):
             self.useFixture(fixtures.MockPatchObject(
                 checks, name, autospec=True))
+
+
+class RoomTestCase(ActsTestCase):
+    def test_of_one_with_more_blocks_than_32_bits_count(self) -> None:
+        device = self.useFixture(fixtures.TempDir()).join('device')
+        superblock = bytearray(1024)
+        for offset, value in ((0x4, 7), (0x18, 2), (0x150, 1)):
+            struct.pack_into('<I', superblock, offset, value)
+        with open(device, 'wb') as file:
+            file.write(bytes(1024) + superblock)
+        self.assertEqual(2048 - ((1 << 32) + 7) * 4096, filesystems.room(
+            'ext4', device, _POINT))
+
+
+@ddt.ddt
+class GrowTestCase(ActsTestCase):
+    def setUp(self) -> None:
+        super().setUp()
         self.execute = self.useFixture(fixtures.MockPatchObject(
             processutils, 'execute', autospec=True)).mock
 
