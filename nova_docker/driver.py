@@ -33,6 +33,7 @@ from nova_docker import assembly
 from nova_docker.conf import CONF
 from nova_docker import errors
 from nova_docker.instances import configdrive
+from nova_docker.instances import destroy
 from nova_docker.instances import devices
 from nova_docker.network import connection
 from nova_docker import processor
@@ -370,6 +371,9 @@ class DockerDriver(driver.ComputeDriver):
     def check_instance_shared_storage_local(
             self, context: nova_context.RequestContext,
             instance: objects.Instance) -> dict[str, str]:
+        if not destroy.stays_here(context, instance):
+            # Nova takes this for a no, and another host's silence for a yes.
+            raise NotImplementedError
         # Not the engine's own id: hosts cloned from one image share it.
         return {'host': CONF.host}
 

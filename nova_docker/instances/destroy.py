@@ -19,8 +19,10 @@ import contextlib
 from nova.compute import task_states
 from nova.network import model
 
+from nova import context as nova_context
 from nova import exception
 from nova import objects
+from nova_docker.conf import CONF
 from nova_docker.console import serial
 from nova_docker import errors
 from nova_docker.instances import configdrive
@@ -76,9 +78,9 @@ class Destroy:
             self._volumes.discard(instance)
             self._network.unplug(instance, network_info)
         elif self._volumes.has_any(instance):
-            # A resize that is reverted here goes on with what it has: Nova
-            # keeps the disk only if both its hosts are the same. But Cinder
-            # is about to disconnect the volumes, and connects them again.
+            # A resize that is reverted here goes on with what it has: see
+            # stays_here. But Cinder is about to disconnect the volumes, and
+            # connects them again.
             self._stop(instance)
             self._volumes.discard(instance)
 
@@ -105,3 +107,17 @@ class Destroy:
             self._stops.off(instance)
         except errors.EngineNotFound:
             return
+
+
+def stays_here(context: nova_context.RequestContext,
+               instance: objects.Instance) -> bool:
+    """Whether a server that Nova is about to destroy goes on here.
+
+    Only one whose resize began and ended on this host, and is reverted: no
+    other host has its root disk.
+    """
+    if instance.task_state != task_states.RESIZE_REVERTING:
+        return False
+    migration = objects.Migration.get_by_id_and_instance(
+        context, instance.migration_context.migration_id, instance.uuid)
+    return bool(migration.source_compute == CONF.host)

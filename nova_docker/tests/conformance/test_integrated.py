@@ -22,6 +22,8 @@ from typing import ClassVar
 
 from nova.tests.functional import integrated_helpers
 
+from nova import context
+from nova import objects
 from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.conformance import fixtures
@@ -181,6 +183,24 @@ class DockerServersTestCase(integrated_helpers.ProviderUsageBaseTestCase):
             stream = tar.extractfile(tar.getmembers()[0])
             assert stream is not None
             return stream.read()
+
+    def test_a_revert_leaves_nothing_where_the_source_is_silent(self) -> None:
+        """Or the server would run twice once the source has heard of it."""
+        self.flags(allow_resize_to_same_host=True)
+        server = self._boot()
+        self._resize_server(server, self._create_flavor(
+            memory_mb=128, vcpu=1, disk=1, ephemeral=0))
+        self._move_source_away(server)
+        self.api.post_server_action(server['id'], {'revertResize': None})
+        tests.wait_until(lambda: not self._states(),
+                         'no container of the server is left')
+
+    def _move_source_away(self, server: dict[str, Any]) -> None:
+        """Let a migration have come from a host where nobody answers."""
+        migration = objects.Migration.get_by_instance_and_status(
+            context.get_admin_context(), server['id'], 'finished')
+        migration.source_compute = 'silent'
+        migration.save()
 
     def test_a_container_that_exits_is_shut_off(self) -> None:
         server = self._boot()

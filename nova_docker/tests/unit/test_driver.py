@@ -20,6 +20,8 @@ import inspect
 from typing import Any
 from unittest import mock
 
+import fixtures
+from nova.compute import task_states
 from nova.virt import driver as nova_driver
 import os_traits
 
@@ -126,13 +128,32 @@ class BuildTestCase(base.TestCase):
             self.assertIs(allowed, made.capabilities_as_traits()[
                 os_traits.COMPUTE_SAME_HOST_COLD_MIGRATE])
 
+    def revert_to(self, host: str) -> objects.Instance:
+        """Return a server whose resize goes back to a host."""
+        self.useFixture(fixtures.MockPatchObject(
+            objects.Migration, 'get_by_id_and_instance', autospec=True,
+            return_value=objects.Migration(source_compute=host)))
+        return base.make_instance(
+            task_state=task_states.RESIZE_REVERTING,
+            migration_context=objects.MigrationContext(migration_id=7))
+
     def test_storage_is_shared_with_the_same_host_alone(self) -> None:
-        told = self.driver.check_instance_shared_storage_local(None, None)
+        self.flags(host='here')
+        told = self.driver.check_instance_shared_storage_local(
+            None, self.revert_to('here'))
         self.assertTrue(self.driver.check_instance_shared_storage_remote(
             None, told))
         self.flags(host='another')
         self.assertFalse(self.driver.check_instance_shared_storage_remote(
             None, told))
+
+    def test_no_other_host_is_asked(self) -> None:
+        """Nova takes its silence for a yes; this it takes for a no."""
+        for instance in (self.revert_to('another'), base.make_instance()):
+            self.assertRaises(
+                NotImplementedError,
+                self.driver.check_instance_shared_storage_local, None,
+                instance)
 
     def test_no_engine_is_novas_error(self) -> None:
         self.assertRaises(exception.HypervisorUnavailable,
