@@ -74,14 +74,14 @@ class Destroy:
         if disks:
             self._remove(instance, network_info)
         elif instance.task_state != task_states.RESIZE_REVERTING:
-            self._stop(instance)
+            self._stops.off(instance)
             self._volumes.discard(instance)
             self._network.unplug(instance, network_info)
         elif self._volumes.has_any(instance):
             # A resize that is reverted here goes on with what it has: see
             # stays_here. But Cinder is about to disconnect the volumes, and
             # connects them again.
-            self._stop(instance)
+            self._stops.off(instance)
             self._volumes.discard(instance)
 
     def _remove(self, instance: objects.Instance,
@@ -101,12 +101,6 @@ class Destroy:
         # What its processes keep goes with the other volumes, after them.
         with contextlib.suppress(exception.DeviceDetachFailed):
             self._volumes.discard_lost(instance)
-
-    def _stop(self, instance: objects.Instance) -> None:
-        try:
-            self._stops.off(instance)
-        except errors.EngineNotFound:
-            return
 
 
 def stays_here(context: nova_context.RequestContext,

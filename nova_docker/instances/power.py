@@ -100,7 +100,7 @@ class Power:
         lxcfs.prepare()
 
     def off(self, instance: objects.Instance, timeout: int = 0) -> None:
-        """Stop the workload; a stopped one stays as it is.
+        """Stop the workload; one that is stopped, or gone, stays as it is.
 
         One whose processes wait on disk forgets them.
 
@@ -110,8 +110,19 @@ class Power:
 
         :param timeout: seconds between the signal and the kill
         """
+        try:
+            container = self._engine.container(names.workload(instance.uuid))
+        except errors.EngineNotFound:
+            # Nova begins with this what removes a server, too: an earlier
+            # try may have removed the container, and have ended there.
+            LOG.warning('There is no container to stop.', instance=instance)
+        else:
+            self._stop(instance, container, timeout)
+        self._network.silence(connection.known_ports(instance))
+
+    def _stop(self, instance: objects.Instance, container: client.Document,
+              timeout: int) -> None:
         name = names.workload(instance.uuid)
-        container = self._engine.container(name)
         if container['State']['Paused']:
             self._engine.unpause(name)
         if timeout:
@@ -120,7 +131,6 @@ class Power:
                 self._engine.signal(name, 'SIGHUP')
         self._engine.stop(name, timeout)
         self._forget(instance)
-        self._network.silence(connection.known_ports(instance))
 
     def _forget(self, instance: objects.Instance) -> None:
         """Drop the processes that wait on disk; there may be none.

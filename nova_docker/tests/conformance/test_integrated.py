@@ -195,6 +195,29 @@ class DockerServersTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         tests.wait_until(lambda: not self._states(),
                          'no container of the server is left')
 
+    def test_an_offload_that_failed_is_done_again(self) -> None:
+        """The first has removed the container, and no more."""
+        self.flags(shelved_offload_time=-1)
+        server = self._shelve_server(self._boot(), expected_state='SHELVED')
+        self.compute.driver.destroy(
+            context.get_admin_context(), self._instance(server), None)
+        self._shelve_offload_server(server)
+        self._unshelve_server(server)
+        self.assertEqual('running', self._states()[f'nova-{server["id"]}'])
+
+    def test_a_soft_delete_of_what_has_no_container(self) -> None:
+        self.flags(reclaim_instance_interval=600)
+        server = self._boot()
+        self.compute.driver.destroy(
+            context.get_admin_context(), self._instance(server), None)
+        self.api.delete_server(server['id'])
+        self._wait_for_state_change(server, 'SOFT_DELETED')
+
+    @staticmethod
+    def _instance(server: dict[str, Any]) -> objects.Instance:
+        return objects.Instance.get_by_uuid(
+            context.get_admin_context(), server['id'])
+
     def _move_source_away(self, server: dict[str, Any]) -> None:
         """Let a migration have come from a host where nobody answers."""
         migration = objects.Migration.get_by_instance_and_status(

@@ -146,10 +146,12 @@ class DriverTestCase(base.EngineTestCase):
 
     def test_what_is_not_there(self) -> None:
         docker, nobody = self.start(), self.make_instance()
-        for call in (docker.get_info, docker.power_off, docker.pause,
-                     docker.unpause, docker.get_instance_diagnostics):
+        for call in (docker.get_info, docker.pause, docker.unpause,
+                     docker.get_instance_diagnostics):
             error = self.assertRaises(exception.InstanceNotFound, call, nobody)
             self.assertIn(nobody.uuid, str(error))
+        docker.power_off(nobody)
+        docker.soft_delete(nobody)
         docker.destroy(self.context, nobody, model.NetworkInfo())
 
     def test_an_engine_that_is_away(self) -> None:

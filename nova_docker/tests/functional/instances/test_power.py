@@ -150,8 +150,11 @@ class OffTestCase(PowerTestCase):
         self.power.off(new, PATIENCE)
 
     def test_without_a_workload(self) -> None:
-        self.assertRaises(errors.EngineNotFound, self.power.off,
-                          self.make_instance(), 1)
+        """Its sandbox answers no more than that of another that is off."""
+        instance, port = self.make_instance(), model.VIF(id='port')
+        instance.info_cache.network_info = model.NetworkInfo([port])
+        self.power.off(instance, PATIENCE)
+        self.wires.silence.assert_called_once_with(port)
 
 
 class OnTestCase(PowerTestCase):
@@ -232,6 +235,10 @@ class RebootTestCase(PowerTestCase):
         self.wait_for_log(instance, 'ready')
         self.reboot(instance, hard=True)
         self.assertNotIn('bye', self.wait_for_log(instance, 'ready\nready'))
+
+    def test_without_a_workload(self) -> None:
+        self.assertRaises(errors.EngineNotFound, self.power.reboot,
+                          self.make_instance(), model.NetworkInfo(), True)
 
     def test_of_one_that_had_ended(self) -> None:
         instance = self.run_workload(self.make_image(), 'true')
