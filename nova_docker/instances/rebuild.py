@@ -28,6 +28,7 @@ from nova_docker.instances import rootdisk
 from nova_docker.instances import spawn
 from nova_docker.instances import workload
 from nova_docker import names
+from nova_docker.volumes import whole
 
 LOG = logging.getLogger(__name__)
 
@@ -60,14 +61,16 @@ class Rebuild:
         The old root disk goes when the new one runs, and no sooner: after a
         failure the old workload runs as before.
 
-        :param details: its ports, and what the user gives with it
+        :param details: its ports and volumes, and what the user gives with it
         :param evacuate: the server is not here: its host is lost
         :param reimage: a root disk that is a volume gets the image, too;
             Nova says so of every server
         :raises NotImplementedError: to be reimaged the volume has to leave,
             so Nova destroys the server and spawns it again
         """
-        if reimage and self._workloads.is_on_volume(instance):
+        # Of a server that an earlier reimaging has left without a container,
+        # Nova alone knows this.
+        if reimage and whole.has_root(details.block_devices):
             raise NotImplementedError
         instance.task_state = task_states.REBUILD_SPAWNING
         instance.save(expected_task_state=[task_states.REBUILDING])

@@ -132,10 +132,6 @@ class Workload:
         """Return the root file system that an instance has on a volume."""
         return self._roots.find(instance)
 
-    def is_on_volume(self, instance: objects.Instance) -> bool:
-        """Whether an instance's root disk is a volume."""
-        return self._roots.has_any(instance)
-
     def start(self, instance: objects.Instance) -> None:
         """Start the workload; a running one stays as it is."""
         self._entry.start(names.workload(instance.uuid))

@@ -33,6 +33,7 @@ from nova_docker.instances import spawn
 from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base
+from nova_docker.volumes import whole
 
 OLD = ('CMD ["/bin/sh", "-c", "echo old >/disk; exec sleep 1000"]',)
 NEW = ('CMD ["/bin/sh", "-c", "cat /disk; echo new; exec sleep 1000"]',)
@@ -56,14 +57,17 @@ class RebuildTestCase(base.EngineTestCase):
         self.saved.append((instance.task_state, expected_task_state))
 
     def rebuild(self, changes: tuple[str, ...] = NEW,
-                evacuate: bool = False) -> None:
+                evacuate: bool = False, reimage: bool = False,
+                devices: whole.BlockDevices | None = None) -> None:
         self.images.ensure.return_value = self.make_image(changes=changes)
         rebuild.Rebuild(
             self.images, self.workloads, self.make_power(),
             rootdisk.RootDisk(self.engine), self.build)(
                 context.get_admin_context(), self.instance,
                 objects.ImageMeta(),
-                configdrive.Details(model.NetworkInfo()), evacuate)
+                configdrive.Details(model.NetworkInfo(),
+                                    block_devices=devices),
+                evacuate, reimage)
 
     def sandbox(self) -> tuple[str, int]:
         found = self.engine.container(names.sandbox(self.instance.uuid))
@@ -108,3 +112,16 @@ class RebuildTestCase(base.EngineTestCase):
     def test_evacuation_builds_what_is_not_here(self) -> None:
         self.rebuild(evacuate=True)
         self.assertEqual(1, self.build.call_count)
+
+    def test_a_volume_is_reimaged_without_a_container_too(self) -> None:
+        """Nova takes the server apart first, and may not come further."""
+        self.workloads.discard(self.instance)
+        root = {'block_device_mapping': [{'boot_index': 0}]}
+        self.assertRaises(NotImplementedError, self.rebuild, reimage=True,
+                          devices=root)
+        self.build.assert_not_called()
+
+    def test_what_is_on_no_volume_is_not_reimaged(self) -> None:
+        self.rebuild(reimage=True, devices={
+            'block_device_mapping': [{'boot_index': None}]})
+        self.wait_for_log(self.instance, 'new')
