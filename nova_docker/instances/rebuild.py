@@ -65,6 +65,7 @@ class Rebuild:
         :param evacuate: the server is not here: its host is lost
         :param reimage: a root disk that is a volume gets the image, too;
             Nova says so of every server
+        :raises BuildAbortException: as a spawn does
         :raises NotImplementedError: to be reimaged the volume has to leave,
             so Nova destroys the server and spawns it again
         """
@@ -77,7 +78,10 @@ class Rebuild:
         if evacuate or not self._workloads.is_here(instance):
             self._build(context, instance, image_meta, details, True)
         else:
-            self._replace(context, instance, image_meta, details)
+            # Nova takes whatever is not found for the server itself, as one
+            # that was deleted meanwhile, and leaves it in its task for ever.
+            with spawn.aborting(instance):
+                self._replace(context, instance, image_meta, details)
 
     def _replace(self, context: Any, instance: objects.Instance,
                  image_meta: objects.ImageMeta,

@@ -86,7 +86,8 @@ class Spawn:
             the image, the command or the engine was at fault
         """
         network_info = details.network_info
-        with self._undone_on_failure(instance, network_info):
+        with (aborting(instance),
+              self._undone_on_failure(instance, network_info)):
             self._workloads.check(instance)
             on_volume = (whole.has_root(details.block_devices)
                          or self._roots.has_any(instance))
@@ -130,16 +131,12 @@ class Spawn:
                            ) -> Iterator[None]:
         try:
             yield
-        except BaseException as error:
+        except BaseException:
             try:
                 self._undo(instance, network_info)
             except Exception:
                 LOG.exception('Cleaning up after a failed spawn failed.',
                               instance=instance)
-            if isinstance(error, errors.EngineError):
-                raise exception.BuildAbortException(
-                    instance_uuid=instance.uuid,
-                    reason=_sentence(error)) from error
             raise
 
     @contextlib.contextmanager
@@ -197,6 +194,19 @@ class Spawn:
         except Exception as error:
             LOG.warning('Plugging the ports once more failed: %s', error,
                         instance=instance)
+
+
+@contextlib.contextmanager
+def aborting(instance: objects.Instance) -> Iterator[None]:
+    """Tell the user what the engine says to what is done inside.
+
+    :raises BuildAbortException: with one sentence
+    """
+    try:
+        yield
+    except errors.EngineError as error:
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid, reason=_sentence(error)) from error
 
 
 def _plugging_failed(event_name: str, instance: objects.Instance) -> bool:

@@ -24,7 +24,6 @@ from oslo_utils import units
 from nova import context
 from nova import exception
 from nova import objects
-from nova_docker import errors
 from nova_docker.images import store
 from nova_docker.instances import configdrive
 from nova_docker.instances import rebuild
@@ -92,8 +91,24 @@ class RebuildTestCase(base.EngineTestCase):
         self.assertEqual(96 * units.Mi, found['HostConfig']['Memory'])
 
     def test_an_image_that_does_not_start_loses_nothing(self) -> None:
-        self.assertRaises(errors.EngineBadRequest, self.rebuild,
-                          ('CMD ["/bin/none-such"]',))
+        error = self.assertRaises(exception.BuildAbortException, self.rebuild,
+                                  ('CMD ["/bin/none-such"]',))
+        self.assertIn('/bin/none-such', str(error))
+        self.assert_old()
+
+    def test_what_the_engine_misses_is_told(self) -> None:
+        """Nova would take it for the server, and wait for ever."""
+        self.images.ensure.side_effect = lambda *_: 'nova-docker-test/none'
+        error = self.assertRaises(exception.BuildAbortException, self.rebuild)
+        self.assertIn('nova-docker-test/none', str(error))
+        self.assert_old()
+
+    def test_a_container_that_is_aside_is_told_of(self) -> None:
+        self.workloads.set_aside(self.instance)
+        self.assertRaises(exception.BuildAbortException, self.rebuild)
+        self.assertTrue(self.workloads.is_aside(self.instance))
+
+    def assert_old(self) -> None:
         self.assertTrue(self.state(self.instance)['Running'])
         tests.wait_until(lambda: self.disk() == b'old\n',
                          'it has its root disk')
