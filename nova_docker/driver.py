@@ -459,8 +459,11 @@ class DockerDriver(driver.ComputeDriver):
                          instance: objects.Instance,
                          image_meta: objects.ImageMeta,
                          vif: model.VIF) -> None:
-        self._network.ports.attach(instance, vif, devices.tag)
-        self._servers.power.quieten(instance, model.NetworkInfo([vif]))
+        ports = model.NetworkInfo([vif])
+        self._network.ports.attach(
+            instance, vif,
+            lambda: self._servers.power.quieten(instance, ports),
+            lambda: devices.tag(instance))
 
     def detach_interface(self, context: nova_context.RequestContext,
                          instance: objects.Instance, vif: model.VIF) -> None:

@@ -166,16 +166,17 @@ class Connection:
                 str(error)) from error
 
     def attach(self, instance: objects.Instance, port: model.VIF,
-               record: Callable[[objects.Instance], None] = lambda _: None
-               ) -> None:
+               *then: Callable[[], None]) -> None:
         """Add one port; undone if it fails. :meth:`detach` is its twin.
 
-        :param record: told when it is there; if that fails it goes again
+        :param then: done when it is there; if one fails it goes again
         """
         ports = model.NetworkInfo([port])
         try:
             self.ensure(instance, ports)
-            record(instance)
+            with _as_plug_failure():
+                for step in then:
+                    step()
         except Exception:
             # What fails in undoing it is in the log, and hides nothing.
             with contextlib.suppress(

@@ -26,6 +26,7 @@ from nova import context
 from nova import exception
 from nova import objects
 from nova_docker import driver
+from nova_docker import errors
 from nova_docker import names
 from nova_docker.network import wiring
 from nova_docker.tests import base as tests
@@ -40,8 +41,8 @@ class DriverTestCase(base.EngineTestCase):
     def setUp(self) -> None:
         super().setUp()
         # What needs root's daemons and a switch: there is no port here.
-        self.useFixture(fixtures.MockPatchObject(
-            wiring, 'Wiring', autospec=True))
+        self.wiring = self.useFixture(fixtures.MockPatchObject(
+            wiring, 'Wiring', autospec=True)).mock.return_value
         self.glance = glance.Glance(self.archive)
         self.useFixture(fixtures.MockPatch(
             'nova.image.glance.API', return_value=self.glance.api))
@@ -153,6 +154,23 @@ class DriverTestCase(base.EngineTestCase):
         docker.power_off(nobody)
         docker.soft_delete(nobody)
         docker.destroy(self.context, nobody, model.NetworkInfo())
+
+    def unsure(self, docker: driver.DockerDriver) -> objects.Instance:
+        """Return a server of which the engine can't say if it runs."""
+        self.useFixture(fixtures.MockPatchObject(
+            docker._servers.power, 'quieten', autospec=True,
+            side_effect=errors.EngineError('broken', 500)))
+        return self.spawn(docker)
+
+    def test_a_port_that_can_not_be_silenced_goes_again(self) -> None:
+        docker, port = self.start(), model.VIF(
+            id='port', network=model.Network(subnets=[]))
+        instance = self.unsure(docker)
+        error = self.assertRaises(
+            exception.InternalError, docker.attach_interface, self.context,
+            instance, None, port)
+        self.assertIn('broken', str(error))
+        self.wiring.unplug.assert_called_once_with(instance, port)
 
     def test_an_engine_that_is_away(self) -> None:
         wire = self.useFixture(proxy.Proxy(self.url))
