@@ -471,8 +471,9 @@ class DockerDriver(driver.ComputeDriver):
 
     def plug_vifs(self, instance: objects.Instance,
                   network_info: model.NetworkInfo) -> None:
-        self._network.ports.restore(instance, network_info)
-        self._servers.power.quieten(instance, network_info)
+        self._network.ports.restore(
+            instance, network_info,
+            lambda: self._servers.power.quieten(instance, network_info))
 
     def unplug_vifs(self, instance: objects.Instance,
                     network_info: model.NetworkInfo) -> None:

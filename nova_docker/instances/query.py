@@ -17,11 +17,15 @@ from __future__ import annotations
 from typing import Any
 
 from nova.compute import power_state
+from oslo_log import log as logging
 
 from nova import objects
 from nova.virt import hardware
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker import names
+
+LOG = logging.getLogger(__name__)
 
 _STATES = {
     'created': power_state.SHUTDOWN,
@@ -89,8 +93,19 @@ class Query:
             'Id': row['Id'], 'State': {'Status': row['State']}})
 
     def info(self, instance: objects.Instance) -> hardware.InstanceInfo:
-        """Return the instance's power state and the container's id."""
-        container = self._engine.container(names.workload(instance.uuid))
-        return hardware.InstanceInfo(
-            state=actual_state(self._engine, container),
-            internal_id=container['Id'])
+        """Return the instance's power state and the container's id.
+
+        The state is none where the engine fails at this one container: an
+        error would keep nova-compute from starting.
+        """
+        try:
+            container = self._engine.container(names.workload(instance.uuid))
+            return hardware.InstanceInfo(
+                state=actual_state(self._engine, container),
+                internal_id=container['Id'])
+        except (errors.EngineNotFound, errors.EngineUnavailable):
+            raise
+        except errors.EngineError as error:
+            LOG.warning('The engine can not tell its state: %s', error,
+                        instance=instance)
+            return hardware.InstanceInfo(state=power_state.NOSTATE)

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 
@@ -149,15 +150,17 @@ class Connection:
         self.ensure(instance, network_info)
 
     def restore(self, instance: objects.Instance,
-                network_info: model.NetworkInfo) -> None:
+                network_info: model.NetworkInfo,
+                *then: Callable[[], None]) -> None:
         """Do :meth:`ensure` for Nova's start-up.
 
+        :param then: done after it
         :raises VirtualInterfacePlugException: whatever is wrong with a port
             or the sandbox: Nova then sets that one server to ERROR and
             starts all the same
         """
         try:
-            self.ensure(instance, network_info)
+            self._ensure_and(instance, network_info, then)
         except (errors.EngineUnavailable,
                 exception.VirtualInterfacePlugException):
             raise
@@ -173,16 +176,21 @@ class Connection:
         """
         ports = model.NetworkInfo([port])
         try:
-            self.ensure(instance, ports)
-            with _as_plug_failure():
-                for step in then:
-                    step()
+            self._ensure_and(instance, ports, then)
         except Exception:
             # What fails in undoing it is in the log, and hides nothing.
             with contextlib.suppress(
                     exception.VirtualInterfaceUnplugException):
                 self.detach(instance, port)
             raise
+
+    def _ensure_and(self, instance: objects.Instance,
+                    network_info: model.NetworkInfo,
+                    then: Iterable[Callable[[], None]]) -> None:
+        self.ensure(instance, network_info)
+        with _as_plug_failure():
+            for step in then:
+                step()
 
     def detach(self, instance: objects.Instance, port: model.VIF) -> None:
         """Take one port away; can be run again."""

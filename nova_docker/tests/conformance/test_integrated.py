@@ -24,6 +24,8 @@ from nova.tests.functional import integrated_helpers
 
 from nova import context
 from nova import objects
+from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker import names
 from nova_docker.tests import base as tests
 from nova_docker.tests.conformance import fixtures
@@ -236,3 +238,18 @@ class DockerServersTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         self.compute = self.restart_compute_service(self.compute)
         self._wait_for_state_change(server, 'ACTIVE')
         self.assertEqual(began, self._started(server))
+
+    def test_the_service_starts_past_a_broken_container(self) -> None:
+        broken, other = self._boot(), self._boot()
+        inspect = client.Engine.container
+
+        def fail(engine: client.Engine, name: str) -> client.Document:
+            if name == f'nova-{broken["id"]}':
+                raise errors.EngineError('its layer is nil', 500)
+            return inspect(engine, name)
+
+        self.stub_out('nova_docker.engine.client.Engine.container', fail)
+        self.compute = self.restart_compute_service(self.compute)
+        self._wait_for_server_parameter(
+            broken, {'OS-EXT-STS:vm_state': 'error'})
+        self._wait_for_state_change(other, 'ACTIVE')

@@ -172,6 +172,14 @@ class DriverTestCase(base.EngineTestCase):
         self.assertIn('broken', str(error))
         self.wiring.unplug.assert_called_once_with(instance, port)
 
+    def test_one_that_can_not_be_silenced_ends_no_start(self) -> None:
+        """Nova survives no other error of one server's ports."""
+        docker = self.start()
+        error = self.assertRaises(
+            exception.VirtualInterfacePlugException, docker.plug_vifs,
+            self.unsure(docker), model.NetworkInfo())
+        self.assertIn('broken', str(error))
+
     def test_an_engine_that_is_away(self) -> None:
         wire = self.useFixture(proxy.Proxy(self.url))
         self.flags(url=wire.url, group='docker')
