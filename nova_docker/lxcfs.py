@@ -25,8 +25,15 @@ import os
 import pathlib
 import threading
 
+from oslo_log import log as logging
+
 from nova import exception
 from nova_docker.conf import CONF
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds in which it tells how long a container has been up.
+_PATIENCE = 5
 
 _changing = threading.Lock()
 
@@ -41,12 +48,45 @@ def directory() -> str | None:
 def serving() -> str | None:
     """Return LXCFS's mount point; None if it does not serve, or is off."""
     path: str = CONF.docker.lxcfs_path
-    if CONF.docker.lxcfs != 'off':
-        # A dead one leaves its mount behind, which answers with an error.
-        with contextlib.suppress(OSError), open(
-                f'{path}/proc/uptime', 'rb') as uptime:
-            return path if uptime.read(1) else None
+    if CONF.docker.lxcfs != 'off' and _look.answers(f'{path}/proc/uptime'):
+        return path
     return None
+
+
+class _Look:
+    """Looks at a file, by a thread that may have to wait for ever.
+
+    A LXCFS that stands still has who reads wait for it. Only one thread does.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: threading.Thread | None = None
+
+    def answers(self, path: str) -> bool:
+        """Whether a file has content; not if that is not known in time."""
+        if self._waiting is not None and self._waiting.is_alive():
+            return False
+        found: list[bool] = []
+        looker = threading.Thread(
+            target=lambda: found.append(_has_content(path)), daemon=True,
+            name='lxcfs')
+        looker.start()
+        looker.join(_PATIENCE)
+        self._waiting = looker if looker.is_alive() else None
+        if self._waiting is not None:
+            LOG.warning('LXCFS stands still: %s can not be read. Until it '
+                        'goes on it is as if it did not run.', path)
+        return found == [True]
+
+
+_look = _Look()
+
+
+def _has_content(path: str) -> bool:
+    # A dead one leaves its mount behind, which answers with an error.
+    with contextlib.suppress(OSError), open(path, 'rb') as file:
+        return bool(file.read(1))
+    return False
 
 
 def prepare() -> None:
@@ -65,8 +105,9 @@ def aim() -> None:
     """Let the link lead to LXCFS if it serves, else to the host's files."""
     place = directory()
     if place is not None:
+        target = serving() or '/'
         with _changing:
-            _link(pathlib.Path(place), serving() or '/')
+            _link(pathlib.Path(place), target)
 
 
 def _link(place: pathlib.Path, target: str) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import threading
 
 import fixtures
 
@@ -70,6 +71,29 @@ class LxcfsTestCase(base.TestCase):
         (self.home / 'lxcfs' / 'proc' / 'uptime').rmdir()
         self.serve('')
         self.assertIsNone(lxcfs.serving())
+
+    def test_one_that_stands_still(self) -> None:
+        """A pipe, too, has who reads wait until somebody writes."""
+        self.serve()
+        uptime = self.home / 'lxcfs' / 'proc' / 'uptime'
+        uptime.unlink()
+        os.mkfifo(uptime)
+        with fixtures.MockPatchObject(lxcfs, '_PATIENCE', 0.01):
+            self.assertIsNone(lxcfs.serving())
+        [looker] = self.lookers()
+        # Who comes later does not wait.
+        lxcfs.prepare()
+        self.assertEqual('/', self.target())
+        self.assertEqual([looker], self.lookers())
+        uptime.write_text('1.0 1.0\n')
+        looker.join(base.PATIENCE)
+        uptime.unlink()
+        self.serve()
+        self.assertEqual(str(self.home / 'lxcfs'), lxcfs.serving())
+
+    def lookers(self) -> list[threading.Thread]:
+        return [each for each in threading.enumerate()
+                if each.name == 'lxcfs']
 
     def test_required(self) -> None:
         self.flags(group='docker', lxcfs='required')
