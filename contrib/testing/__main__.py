@@ -82,7 +82,7 @@ def _alone(logs: pathlib.Path) -> Iterator[None]:
 def _run(chosen: list[str], home: pathlib.Path, logs: pathlib.Path) -> int:
     env = environment.clean(os.environ, SOURCE, home / 'venv')
     cloud = Dockenstack(SOURCE, home, env, logs)
-    engine = Engine(logs / 'engine', logs / 'engine.log', cloud.criu)
+    engine = Engine(logs / 'engine', logs / 'engine.log')
     shop = stages.Workshop(SOURCE, logs, env, cloud, engine)
     outcomes: dict[str, Outcome] = {}
     interrupted = 0

@@ -53,10 +53,8 @@ class Connection(http.client.HTTPConnection):
 class Engine:
     """One dockerd below one directory."""
 
-    def __init__(self, root: pathlib.Path, log: pathlib.Path,
-                 criu: pathlib.Path) -> None:
+    def __init__(self, root: pathlib.Path, log: pathlib.Path) -> None:
         self._root = root
-        self._criu = criu
         self._socket = root / 'docker.sock'
         self._pidfile = root / 'docker.pid'
         self._settings = root / 'daemon.json'
@@ -74,10 +72,14 @@ class Engine:
             yield
 
     @contextlib.contextmanager
-    def making_checkpoints(self, env: dict[str, str]) -> Iterator[None]:
-        """Have one run that can write processes to disk, with CRIU."""
+    def making_checkpoints(self, env: dict[str, str],
+                           criu: pathlib.Path) -> Iterator[None]:
+        """Have one run that can write processes to disk.
+
+        :param criu: the directory that CRIU is in
+        """
         self._reclaim(env)
-        path = f'{self._criu}:{env["PATH"]}'
+        path = f'{criu}:{env["PATH"]}'
         # CRIU can not bring back the other init, which is a link.
         with self._started({**env, 'PATH': path}, '--experimental',
                            '--init-path=/usr/bin/tini-static'):

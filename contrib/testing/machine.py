@@ -126,7 +126,7 @@ class Machine:
 
     def _boot(self, accelerator: str, shares: Mapping[str, pathlib.Path],
               seconds: int) -> int:
-        command = [
+        command: list[str | os.PathLike[str]] = [
             'qemu-system-x86_64', '-accel', accelerator, '-cpu', 'max',
             '-smp', str(os.cpu_count() or 1), '-m', '3G',
             '-nodefaults', '-nographic', '-serial', 'stdio', '-no-reboot',

@@ -322,7 +322,7 @@ def extras(shop: Workshop) -> Outcome:
     result = shop.run_tests(
         'extras', '--concurrency', '1', minutes=90,
         OS_CLIENT_CONFIG_FILE=os.fspath(shop.cloud.clouds))
-    with shop.engine.making_checkpoints(shop.env):
+    with shop.engine.making_checkpoints(shop.env, shop.cloud.criu):
         checkpoints = shop.run_tests(
             'extras', '--concurrency', '1', minutes=10, kind='functional',
             selected='CheckpointTestCase', DOCKER_HOST=shop.engine.url)

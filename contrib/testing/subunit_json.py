@@ -27,7 +27,7 @@ import testtools
 def main() -> None:
     tests = []
 
-    def ended(test: dict[str, Any]) -> None:
+    def ended(test: Any) -> None:
         if test['id'] is None:
             return
         details = test['details']

@@ -170,9 +170,10 @@ def _steps(kind: Kind, servers: Sequence[str]) -> dict[str, list[float]]:
 
 def _row(title: str, ours: Sequence[float],
          theirs: Sequence[float]) -> list[object]:
-    medians = [figures.median(each) if each else '' for each in (ours, theirs)]
-    difference = (medians[0] - medians[1] if ours and theirs else '')
-    return [title, *medians, difference]
+    difference = (figures.median(ours) - figures.median(theirs)
+                  if ours and theirs else '')
+    return [title, *(figures.median(each) if each else ''
+                     for each in (ours, theirs)), difference]
 
 
 def _rows(title: str, kinds: Sequence[Kind],

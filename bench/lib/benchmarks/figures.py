@@ -13,6 +13,7 @@
 """Figures: how they are taken, and how they are shown."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
@@ -36,15 +37,16 @@ def seconds_together(acts: Sequence[Callable[[], object]]) -> float:
 
 
 @contextlib.contextmanager
-def counted(owner: type, names: Mapping[str, str]):
+def counted(owner: type, names: Mapping[str, str]) -> Iterator[list[str]]:
     """Count the calls of an owner's methods as long as this lasts.
 
     :param names: what to count a method's calls as
-    :returns: a list that grows by a name with each call
+    Yields a list that grows by a name with each call.
     """
     calls: list[str] = []
 
-    def counting(method: Callable[..., object], name: str):
+    def counting(method: Callable[..., object],
+                 name: str) -> Callable[..., object]:
         def call(*args: object, **kwargs: object) -> object:
             calls.append(name)
             return method(*args, **kwargs)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from dockenstack.host import second as host
 from dockenstack import ini
 from dockenstack.openstack import cinder
+from dockenstack.openstack import common
 from dockenstack.openstack import nova
 from dockenstack.openstack import second
 from dockenstack import settings
@@ -113,8 +114,9 @@ def configure(home: Home, found: dict[str, str]) -> None:
 
 def _sections(home: Home, found: dict[str, str]) -> ini.Sections:
     place = workspace(home)
-    image = {'img_disk_format': 'raw', 'img_container_format': 'docker',
-             'img_file': image_file(home), 'dhcp_client': ''}
+    image: common.Options = {
+        'img_disk_format': 'raw', 'img_container_format': 'docker',
+        'img_file': image_file(home), 'dhcp_client': ''}
     two_hosts = second.present(home).exists()
     return {
         'DEFAULT': {'log_dir': place / 'logs', 'debug': True},
