@@ -15,6 +15,7 @@
 from collections.abc import Iterable
 from collections.abc import Iterator
 import itertools
+import re
 from typing import Protocol
 import zlib
 
@@ -25,6 +26,8 @@ from nova_docker.images import limits
 GZIP = b'\x1f\x8b'
 ZSTD = b'\x28\xb5\x2f\xfd'
 _MAGIC = 4
+#: What an engine unpacks besides; zstd here begins with a frame to skip.
+_ENGINES_OWN = re.compile(rb'BZh|\xfd7zXZ\0|[\x50-\x5f]\*M\x18')
 
 #: Bytes in the largest piece handed on.
 PIECE = 1024 * 1024
@@ -120,6 +123,18 @@ def decompressor(head: bytes) -> Decompressor | None:
     if head.startswith(ZSTD):
         return _Unzstd()
     return None
+
+
+def engine_unpacks(head: bytes) -> bool:
+    """Tell if an engine would unpack what begins like this.
+
+    It goes by the first bytes alone, be they the name in a tar header, and
+    knows more formats than this module does.
+    https://github.com/moby/go-archive/blob/main/compression/compression_detect.go
+
+    :param head: at least the first six bytes
+    """
+    return bool(head.startswith((GZIP, ZSTD)) or _ENGINES_OWN.match(head))
 
 
 def unpacked(chunks: Iterable[Data], budget: limits.Budget) -> Iterator[Data]:

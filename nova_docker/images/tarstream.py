@@ -17,6 +17,7 @@ import dataclasses
 from typing import Final
 from typing import Protocol
 
+from nova_docker.images import compression
 from nova_docker.images import limits
 
 BLOCK: Final = 512
@@ -206,6 +207,14 @@ def _sparse() -> limits.Unacceptable:
                                'the archive without --sparse')
 
 
+def _check_head(block: bytes) -> None:
+    """Refuse an archive that an engine would not take as it is."""
+    if compression.engine_unpacks(block):
+        raise limits.Unacceptable(
+            'the first name in one of its tar archives begins as compressed '
+            'data does, for which Docker Engine would take the archive')
+
+
 class Walker:
     """Goes through a tar archive as its bytes come, and tells a visitor.
 
@@ -214,6 +223,7 @@ class Walker:
 
     def __init__(self, visitor: Visitor) -> None:
         self._visitor = visitor
+        self._begun = False           # the first block has come
         self._partial = bytearray()   # a header block that is not complete
         self._left = 0                # bytes of data still to come
         self._skip = 0                # bytes of padding still to come
@@ -271,6 +281,9 @@ class Walker:
             return
         block = bytes(self._partial)
         self._partial.clear()
+        if not self._begun:
+            self._begun = True
+            _check_head(block)
         if block == _ZEROS:
             self.ended = True
         elif self.ended:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import gzip
+import itertools
 import json
 import tarfile
 from unittest import mock
@@ -27,6 +28,7 @@ from nova_docker.images import limits
 from nova_docker.images import tarstream
 from nova_docker.tests.unit.images import archives
 from nova_docker.tests.unit.images import base
+from nova_docker.tests.unit.images import polyglots
 from nova_docker.tests.unit.images import test_tarstream as raw
 
 
@@ -179,6 +181,18 @@ class AttackTest(base.ArchiveTestCase):
         layer = compress(archives.tar([('zeros', bytes(2 ** 25))]))
         content = archives.tar(archives.saved(layers=[layer]).items())
         self.assertIn('unpacks to more', self.refused(content, limit=2 ** 24))
+
+    @ddt.data(*itertools.product((polyglots.zstd, polyglots.xz),
+                                 (bytes, archives.zstd)))
+    @ddt.unpack
+    def test_a_bomb_to_the_engine_that_is_a_plain_layer_here(
+            self, make: Callable[[bytes], bytes],
+            compress: Callable[[bytes], bytes]) -> None:
+        layer = make(archives.tar([('zeros', bytes(2 ** 25))]))
+        content = archives.tar(
+            archives.saved(layers=[compress(layer)]).items())
+        self.assertIn('as compressed data does',
+                      self.refused(content, limit=2 ** 24))
 
     def test_a_sparse_file_in_a_layer(self) -> None:
         layer = raw.header(kind=b'S') + tarstream.END

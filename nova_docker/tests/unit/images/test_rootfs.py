@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 import gzip
+import itertools
 import tarfile
 from unittest import mock
 
@@ -25,6 +26,7 @@ from nova_docker.images import rootfs
 from nova_docker.images import tarstream
 from nova_docker.tests import base
 from nova_docker.tests.unit.images import archives
+from nova_docker.tests.unit.images import polyglots
 from nova_docker.tests.unit.images import test_tarstream as raw
 
 TREE = archives.tar([
@@ -89,6 +91,16 @@ class CheckedTest(base.TestCase):
         self.assertIn('unpacks to more', self.refused(bomb, limit=2 ** 24))
         self.assertIn('sparse', self.refused(
             raw.header(kind=b'S') + tarstream.END))
+
+    @ddt.data(*itertools.product(
+        (polyglots.zstd, polyglots.xz), (bytes, gzip.compress)))
+    @ddt.unpack
+    def test_a_bomb_to_the_engine_that_is_a_plain_tree_here(
+            self, make: Callable[[bytes], bytes],
+            compress: Callable[[bytes], bytes]) -> None:
+        content = make(archives.tar([('bin/zeros', bytes(2 ** 25))]))
+        self.assertIn('as compressed data does',
+                      self.refused(compress(content), limit=2 ** 24))
 
     def test_too_many_files(self) -> None:
         with mock.patch.object(limits, 'MAX_FILES', 20):

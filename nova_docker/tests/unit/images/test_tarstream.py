@@ -150,6 +150,9 @@ class WalkerTest(base.TestCase):
         (extended(b'g', record('size', '1')), 'all members'),
         (extended(b'x', record('GNU.sparse.major', '1')), 'sparse'),
         (header(kind=b'S'), 'sparse'),
+        *((header(name=name), 'as compressed data does') for name in (
+            b'BZh', b'\xfd7zXZ\0', b'P*M\x18', b'\x5f*M\x18', b'\x1f\x8b',
+            b'\x28\xb5\x2f\xfd')),
         (header(kind=b'x', size=b'%011o' % 2 ** 21), '1 MiB'),
         (header(kind=b'L', size=b'%011o' % 2 ** 21), '1 MiB'),
     )
@@ -158,6 +161,12 @@ class WalkerTest(base.TestCase):
         error = self.assertRaises(limits.Unacceptable, walk,
                                   archive + tarstream.END)
         self.assertIn(reason, error.reason)
+
+    def test_what_an_engine_unpacks_is_told_by_the_first_bytes_alone(
+            self) -> None:
+        archive = header() + header(name=b'BZh') + tarstream.END
+        self.assertEqual(['file', 'BZhe'],
+                         [member.name for member, _ in walk(archive).members])
 
     def test_a_giant_size_takes_no_memory(self) -> None:
         walker = tarstream.Walker(Recorder())
