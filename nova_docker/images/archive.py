@@ -108,11 +108,11 @@ class _Contents:
 
     # The walk
 
+    def extended(self) -> None:
+        self._count()
+
     def begin(self, header: tarstream.Header) -> None:
-        self._members += 1
-        if self._members > limits.MAX_MEMBERS:
-            raise limits.Unacceptable(
-                f'it has more than {limits.MAX_MEMBERS} members')
+        self._count()
         name = _checked_name(header)
         self._sink = sinks.Ignored()
         self._head = None
@@ -143,6 +143,12 @@ class _Contents:
         if self._head is not None:
             self._recognised(bytes(self._head))
         self._sink.close()
+
+    def _count(self) -> None:
+        self._members += 1
+        if self._members > limits.MAX_MEMBERS:
+            raise limits.Unacceptable(
+                f'it has more than {limits.MAX_MEMBERS} members')
 
     def _recognised(self, head: bytes) -> None:
         self._head = None

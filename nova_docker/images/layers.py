@@ -26,6 +26,9 @@ class _Counter:
     def __init__(self, budget: limits.Budget) -> None:
         self._budget = budget
 
+    def extended(self) -> None:
+        self._budget.file()
+
     def begin(self, header: tarstream.Header) -> None:
         self._budget.file()
 

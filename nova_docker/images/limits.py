@@ -17,7 +17,8 @@ from typing import Final
 #: Bytes of JSON held in memory for one archive, and for one document of it.
 MAX_DOCUMENTS: Final = 32 * 1024 ** 2
 MAX_DOCUMENT: Final = 4 * 1024 ** 2
-#: Members of one archive, those of its layers not counted.
+#: Members of one archive, those of its layers not counted. A header that only
+#: says more of a member is one here, as it is a file below.
 MAX_MEMBERS: Final = 10_000
 #: Files in all layers of an image: each costs the host an inode.
 MAX_FILES: Final = 4_000_000

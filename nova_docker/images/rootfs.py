@@ -33,6 +33,9 @@ class _Top:
         self._budget = budget
         self._marks: set[str] = set()
 
+    def extended(self) -> None:
+        self._budget.file()
+
     def begin(self, header: tarstream.Header) -> None:
         self._budget.file()
         top = header.name.removeprefix('./').lstrip('/').split('/', 1)[0]

@@ -40,6 +40,9 @@ _WITHOUT_DATA: Final = frozenset((HARD_LINK, SYMLINK, b'3', b'4', DIRECTORY,
                                   b'6'))
 #: Bytes of names and attributes that may stand before one member.
 _MAX_EXTENSION: Final = 1024 ** 2
+#: PAX records in one header. Most have a handful, and one for each extended
+#: attribute of the file.
+_MAX_RECORDS: Final = 100
 _ZEROS: Final = bytes(BLOCK)
 # A size beyond this is a claim, not a file; and the tools differ on it.
 _MAX_SIZE: Final = 2 ** 60
@@ -62,6 +65,9 @@ class Header:
 
 class Visitor(Protocol):
     """Is told what a :class:`Walker` comes across."""
+
+    def extended(self) -> None:
+        """A header starts that only says more of the next member."""
 
     def begin(self, header: Header) -> None:
         """A member starts."""
@@ -146,21 +152,25 @@ def member(name: str, content: bytes) -> bytes:
 def pax_records(data: bytes) -> Mapping[str, str]:
     """Read a PAX extended header: ``LENGTH KEY=VALUE\\n`` again and again."""
     records: dict[str, str] = {}
-    while data:
-        length, found, _rest = data.partition(b' ')
-        if not (found and length.isdigit() and len(length) < 8):
+    start = 0
+    while start < len(data):
+        space = data.find(b' ', start, start + 8)
+        length = data[start:max(start, space)]
+        if not length.isdigit():
             raise _damaged('a PAX record without a length')
-        record = data[:int(length)]
-        key, found, value = record[len(length) + 1:-1].partition(b'=')
-        if (len(record) < int(length) or not found
-                or not record.endswith(b'\n')):
+        end = start + int(length)
+        record = data[space + 1:end]
+        key, found, value = record[:-1].partition(b'=')
+        if end > len(data) or not found or not record.endswith(b'\n'):
             raise _damaged('a PAX record without an end')
         text = key.decode('utf-8', 'surrogateescape')
         if text in records:
             # Readers differ on which one counts.
-            raise _damaged(f'PAX record {text!r} given twice')
+            raise _damaged(f'PAX record {text[:80]!r} given twice')
         records[text] = value.decode('utf-8', 'surrogateescape')
-        data = data[int(length):]
+        if len(records) > _MAX_RECORDS:
+            raise _damaged(f'more than {_MAX_RECORDS} PAX records in a row')
+        start = end
     return records
 
 
@@ -297,6 +307,7 @@ class Walker:
             if header.size > _MAX_EXTENSION:
                 raise _damaged('a name of more than 1 MiB')
             self._extension = header.kind
+            self._visitor.extended()
         else:
             header = self._extensions.apply(header)
             if header.kind == _SPARSE:

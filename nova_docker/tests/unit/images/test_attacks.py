@@ -162,6 +162,16 @@ class AttackTest(base.ArchiveTestCase):
                     archives.special(str(number), tarfile.DIRTYPE)
                     for number in range(21)))))
 
+    @ddt.data(b'x', b'g', b'L', b'K')
+    def test_too_many_headers_of_few_members(self, kind: bytes) -> None:
+        many = raw.extended(kind, raw.record('comment', '')) * 21
+        with mock.patch.object(limits, 'MAX_MEMBERS', 20):
+            self.assertIn('more than 20 members',
+                          self.refused(self.with_raw(many)))
+        with mock.patch.object(limits, 'MAX_FILES', 20):
+            self.assertIn('more than 20 files', self.refused(archives.tar(
+                archives.saved(layers=[many + archives.LOWER]).items())))
+
     def test_too_many_files_in_the_layers(self) -> None:
         with mock.patch.object(limits, 'MAX_FILES', 20):
             layer = archives.tar((str(number), b'') for number in range(21))

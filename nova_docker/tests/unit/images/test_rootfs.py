@@ -106,6 +106,8 @@ class CheckedTest(base.TestCase):
         with mock.patch.object(limits, 'MAX_FILES', 20):
             self.assertIn('more than 20 files', self.refused(
                 archives.tar((str(number), b'') for number in range(21))))
+            self.assertIn('more than 20 files', self.refused(
+                raw.extended(b'x', raw.record('comment', '')) * 21 + TREE))
 
     def test_something_else(self) -> None:
         self.assertIn('it is empty', self.refused(b''))

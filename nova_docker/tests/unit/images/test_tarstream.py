@@ -30,6 +30,9 @@ class Recorder:
         self.members: list[tuple[tarstream.Header, bytes]] = []
         self.complete = True
 
+    def extended(self) -> None:
+        assert self.complete
+
     def begin(self, header: tarstream.Header) -> None:
         assert self.complete
         self.members.append((header, b''))
@@ -110,6 +113,12 @@ class WalkerTest(base.TestCase):
         member, data = walk(archive).members[0]
         self.assertEqual((600, b'a' * 600), (member.size, data))
 
+    def test_a_file_may_have_large_attributes(self) -> None:
+        archive = (extended(b'x', b''.join(
+            record(f'SCHILY.xattr.user.{number}', 'x' * 2 ** 16)
+            for number in range(15))) + header() + tarstream.END)
+        self.assertEqual(1, len(walk(archive).members))
+
     def test_a_link_has_no_data_whatever_it_claims(self) -> None:
         archive = (header(kind=b'2', size=b'%011o' % 512)
                    + header(name=b'next') + tarstream.END)
@@ -146,6 +155,9 @@ class WalkerTest(base.TestCase):
         (extended(b'x', b'nonsense'), 'PAX record'),
         (extended(b'x', b'99 path=a\n'), 'PAX record'),
         (extended(b'x', b'9 path=ab'), 'PAX record'),
+        (extended(b'x', b'0 path=a\n'), 'PAX record'),
+        (extended(b'x', b''.join(record(str(number), '')
+                                 for number in range(101))), '100 PAX'),
         (extended(b'g', record('path', 'a')), 'all members'),
         (extended(b'g', record('size', '1')), 'all members'),
         (extended(b'x', record('GNU.sparse.major', '1')), 'sparse'),
