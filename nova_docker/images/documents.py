@@ -35,6 +35,8 @@ INDEX: Final = 'index.json'
 _INDEX_TYPES: Final = frozenset((
     'application/vnd.oci.image.index.v1+json',
     'application/vnd.docker.distribution.manifest.list.v2+json'))
+#: Images that one index may have; with attestations, public ones have dozens.
+_MAX_ENTRIES: Final = 500
 _OUR_LABELS: Final = 'org.openstack.nova.'
 
 
@@ -122,6 +124,8 @@ class _Layout:
                  architectures: Sequence[str]) -> None:
         self._documents = documents
         self._architectures = architectures
+        # By configuration: manifests may share one.
+        self._found: dict[str, str] = {}
 
     def image(self) -> Image:
         index = parse(self._documents[INDEX], INDEX)
@@ -149,10 +153,11 @@ class _Layout:
         entries = index.get('manifests') if isinstance(index, dict) else None
         if not isinstance(entries, list):
             raise _malformed('image index')
-        for entry in entries:
-            if not (isinstance(entry, dict)
-                    and isinstance(entry.get('digest'), str)):
-                raise _malformed('image index')
+        if len(entries) > _MAX_ENTRIES:
+            raise limits.Unacceptable('one of its image indexes has more than '
+                                      f'{_MAX_ENTRIES} entries')
+        # Each document is read once, however often it is named.
+        for entry in {_digest(entry): entry for entry in entries}.values():
             if entry.get('mediaType') in _INDEX_TYPES:
                 if depth:
                     raise limits.Unacceptable('its image indexes are nested '
@@ -163,11 +168,13 @@ class _Layout:
 
     def _architecture(self, entry: Mapping[str, Any]) -> str:
         platform = entry.get('platform')
-        if not isinstance(platform, dict):
-            platform = self._blob(self._blob(entry).get('config'))
-        if platform.get('os', 'linux') != 'linux':
-            return str(platform.get('os'))
-        return str(platform.get('architecture'))
+        if isinstance(platform, dict):
+            return _architecture(platform)
+        config = self._blob(entry).get('config')
+        path = _path(config)
+        if path not in self._found:
+            self._found[path] = _architecture(self._blob(config))
+        return self._found[path]
 
     def _parts(self, entry: Mapping[str, Any]) -> Image:
         manifest = self._blob(entry)
@@ -188,6 +195,19 @@ class _Layout:
         if not isinstance(content, dict):
             raise _malformed(path)
         return content
+
+
+def _digest(entry: Any) -> str:
+    digest = entry.get('digest') if isinstance(entry, dict) else None
+    if not isinstance(digest, str):
+        raise _malformed('image index')
+    return digest
+
+
+def _architecture(platform: Mapping[str, Any]) -> str:
+    if platform.get('os', 'linux') != 'linux':
+        return str(platform.get('os'))
+    return str(platform.get('architecture'))
 
 
 def _path(descriptor: Any) -> str:

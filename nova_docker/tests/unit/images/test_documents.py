@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import json
 from typing import Any
+from unittest import mock
 
 import ddt
 
@@ -158,6 +159,32 @@ class LayoutTest(base.TestCase):
             self.layout.image([], platform={'os': 'windows',
                                             'architecture': 'amd64'}))
         self.assertIn('for arm64, windows', reason)
+
+    def assert_read_once(self, name: str, *entries: Mapping[str, Any]
+                         ) -> None:
+        """Check how often an image with these entries has a document read."""
+        with mock.patch.object(documents, 'parse', autospec=True,
+                               side_effect=documents.parse) as parse:
+            self.find(*entries)
+        self.assertEqual(1, [call.args[1] for call in parse.mock_calls].count(
+            name))
+
+    def test_reads_an_index_once(self) -> None:
+        nested = self.layout.index(self.layout.image())
+        self.assert_read_once(
+            f"blobs/sha256/{nested['digest'].removeprefix('sha256:')}",
+            *[nested] * 3)
+
+    def test_reads_a_shared_configuration_once(self) -> None:
+        config = archives.config([], architecture='arm64')
+        others = [self.layout.image([layer], config) for layer in (b'', b'a')]
+        self.assert_read_once(blob(config), self.layout.image(), *others)
+
+    def test_refuses_too_many_entries(self) -> None:
+        entries = [self.layout.image()] * 501
+        self.assertIn('500 entries', self.refused(*entries))
+        self.assertIn('500 entries', self.refused(
+            self.layout.index(*entries)))
 
     def test_refuses_deep_nesting(self) -> None:
         inner = self.layout.index(self.layout.image())
