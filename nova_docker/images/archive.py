@@ -156,7 +156,7 @@ class _Contents:
         self._sink.write(head)
 
     def _sink_for(self, member: tarstream.Header, head: bytes) -> sinks.Sink:
-        decompressor = compression.decompressor(head)
+        decompressor = compression.decompressor(head, self._budget)
         if decompressor or formats.is_tar(head):
             passed = f'layer-{len(self._layers)}.tar'
             check = layers.Layer(decompressor, self._budget, self._hashed)

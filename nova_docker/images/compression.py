@@ -35,8 +35,10 @@ PIECE = 1024 * 1024
 #: ours. "zstd -20" stays below it; "--ultra -21" and "--long=26" do not.
 MAX_WINDOW = 32 * 1024 ** 2
 # Four bytes of zstd can unpack to 128 KiB, and its decompressor returns all
-# that its input unpacks to: so it gets its input in spoonfuls.
-_SPOON = 512
+# that its input unpacks to: so it gets its input in spoonfuls. gzip's copies
+# what is left of its input at the end of each member.
+_ZSTD_SPOON = 512
+_GZIP_SPOON = 64 * 1024
 
 Data = bytes | memoryview
 
@@ -51,11 +53,22 @@ class Decompressor(Protocol):
         """Raise Unacceptable when the compressed stream is incomplete."""
 
 
+def _spoons(data: Data, size: int) -> Iterator[Data]:
+    view = memoryview(data)
+    for start in range(0, len(view), size):
+        yield view[start:start + size]
+
+
 class _Gunzip:
-    def __init__(self) -> None:
+    def __init__(self, budget: limits.Budget) -> None:
+        self._budget = budget
         self._stream = zlib.decompressobj(wbits=31)
 
     def feed(self, data: Data) -> Iterator[Data]:
+        for spoon in _spoons(data, _GZIP_SPOON):
+            yield from self._unpack(spoon)
+
+    def _unpack(self, data: Data) -> Iterator[Data]:
         full = False
         while data or full:
             if self._stream.eof:
@@ -64,6 +77,7 @@ class _Gunzip:
                 data = bytes(data).lstrip(b'\0')
                 if not data:
                     return
+                self._budget.frame()
                 self._stream = zlib.decompressobj(wbits=31)
             try:
                 piece = self._stream.decompress(data, PIECE)
@@ -83,17 +97,17 @@ class _Gunzip:
 
 
 class _Unzstd:
-    def __init__(self) -> None:
+    def __init__(self, budget: limits.Budget) -> None:
+        self._budget = budget
         self._make = zstandard.ZstdDecompressor(
             max_window_size=MAX_WINDOW).decompressobj
         self._frame = self._make()
 
     def feed(self, data: Data) -> Iterator[Data]:
-        view = memoryview(data)
-        for start in range(0, len(view), _SPOON):
-            spoon: Data = view[start:start + _SPOON]
+        for spoon in _spoons(data, _ZSTD_SPOON):
             while spoon:
                 if self._frame.eof:
+                    self._budget.frame()
                     self._frame = self._make()
                 try:
                     piece = self._frame.decompress(spoon)
@@ -112,16 +126,17 @@ class _Unzstd:
                 'its zstd compression ends in the middle: it is truncated')
 
 
-def decompressor(head: bytes) -> Decompressor | None:
+def decompressor(head: bytes, budget: limits.Budget) -> Decompressor | None:
     """Return what undoes the compression that a stream's first bytes show.
 
     :param head: at least the first four bytes, if there are as many
+    :param budget: pays for the parts that it is in
     :returns: None for a stream that is not compressed by gzip or zstd
     """
     if head.startswith(GZIP):
-        return _Gunzip()
+        return _Gunzip(budget)
     if head.startswith(ZSTD):
-        return _Unzstd()
+        return _Unzstd(budget)
     return None
 
 
@@ -147,7 +162,7 @@ def unpacked(chunks: Iterable[Data], budget: limits.Budget) -> Iterator[Data]:
     head = b''
     while len(head) < _MAGIC and (chunk := next(stream, b'')):
         head += chunk
-    inner = decompressor(head)
+    inner = decompressor(head, budget)
     for chunk in itertools.chain([head], stream):
         for piece in inner.feed(chunk) if inner else [chunk]:
             budget.spend(len(piece))

@@ -22,6 +22,9 @@ MAX_DOCUMENT: Final = 4 * 1024 ** 2
 MAX_MEMBERS: Final = 10_000
 #: Files in all layers of an image: each costs the host an inode.
 MAX_FILES: Final = 4_000_000
+#: Members of gzip and frames of zstd, in all that an image has. Some builders
+#: make one or two for each file.
+MAX_FRAMES: Final = 10_000_000
 
 _GIB: Final = 1024 ** 3
 
@@ -49,6 +52,7 @@ class Budget:
         self._limit = limit
         self._bytes = 0
         self._files = 0
+        self._frames = 0
 
     def spend(self, size: int) -> None:
         """Count unpacked bytes."""
@@ -62,3 +66,10 @@ class Budget:
         self._files += 1
         if self._files > MAX_FILES:
             raise Unacceptable(f'it has more than {MAX_FILES} files')
+
+    def frame(self) -> None:
+        """Count one part of compressed data that is complete in itself."""
+        self._frames += 1
+        if self._frames > MAX_FRAMES:
+            raise Unacceptable(
+                f'it is compressed in more than {MAX_FRAMES} parts')

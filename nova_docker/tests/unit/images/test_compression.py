@@ -18,6 +18,7 @@ import os
 import tracemalloc
 
 import ddt
+import fixtures
 import zstandard
 
 from nova_docker.images import compression
@@ -102,6 +103,13 @@ class UnpackedTest(base.TestCase):
                                   lambda: max(len(each) for each in stream))
         self.assertIn('more than 0.125 GiB', error.reason)
         self.assertLess(tracemalloc.get_traced_memory()[1], 2 ** 26)
+
+    @ddt.data(*FORMATS)
+    def test_too_many_parts(self, compress: Callable[[bytes], bytes]) -> None:
+        self.useFixture(fixtures.MockPatchObject(limits, 'MAX_FRAMES', 20))
+        empty = compress(b'')
+        self.assertEqual(b'', unpack(empty * 21))
+        self.assertIn('more than 20 parts', self.refused(empty * 22))
 
     def test_a_window_that_takes_too_much_memory(self) -> None:
         parameters = zstandard.ZstdCompressionParameters(window_log=27)
