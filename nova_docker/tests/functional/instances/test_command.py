@@ -70,6 +70,14 @@ class CommandTestCase(base.EngineTestCase):
             errors.EngineBadRequest, command.check, self.engine,
             self.made('sh', 'ENV PATH=/nowhere:/opt'))
 
+    def test_a_long_path_is_left_to_the_start(self) -> None:
+        directories = ':'.join(f'/{number}' for number in range(65))
+        command.check(self.engine, self.made(
+            'nothing', f'ENV PATH={directories}'))
+        self.assertRaises(
+            errors.EngineBadRequest, command.check, self.engine,
+            self.made('tool', f"ENV PATH={'/nowhere:' * 65}/nowhere"))
+
     def test_from_the_working_directory(self) -> None:
         command.check(self.engine, self.made('./tool', 'WORKDIR /opt'))
         command.check(self.engine, self.made('opt/tool'))
