@@ -36,6 +36,7 @@ from typing import Final
 from typing import TypeAlias
 
 from nova_docker.images import compression
+from nova_docker.images import configuration
 from nova_docker.images import documents
 from nova_docker.images import formats
 from nova_docker.images import layers
@@ -94,7 +95,7 @@ class _Contents:
         if image.config not in self._documents:
             raise limits.Unacceptable(
                 f'its configuration {_quoted(image.config)} is missing')
-        config = documents.Config(self._documents[image.config])
+        config = configuration.Config(self._documents[image.config])
         config.check_platform(architectures)
         config.check_layers([digest for _name, digest in passed])
         if not self._hashed and unseen(config.layers):

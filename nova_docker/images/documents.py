@@ -37,7 +37,6 @@ _INDEX_TYPES: Final = frozenset((
     'application/vnd.docker.distribution.manifest.list.v2+json'))
 #: Images that one index may have; with attestations, public ones have dozens.
 _MAX_ENTRIES: Final = 500
-_OUR_LABELS: Final = 'org.openstack.nova.'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,29 +89,34 @@ def find(documents: Mapping[str, bytes],
         'system needs the container format "bare"')
 
 
-def _malformed(what: str) -> limits.Unacceptable:
+def malformed(what: str) -> limits.Unacceptable:
+    """Return the refusal of a document of another shape."""
     return limits.Unacceptable(f'its {what} is not as it should be')
 
 
-def _texts(value: Any, what: str) -> list[str]:
+def texts(value: Any, what: str) -> list[str]:
+    """Return a list of strings.
+
+    :raises Unacceptable: when it is none
+    """
     if not (isinstance(value, list)
             and all(isinstance(item, str) for item in value)):
-        raise _malformed(what)
+        raise malformed(what)
     return value
 
 
 def _saved(manifest: Any) -> Image:
     if not (isinstance(manifest, list)
             and all(isinstance(entry, dict) for entry in manifest)):
-        raise _malformed(MANIFEST)
+        raise malformed(MANIFEST)
     if len(manifest) != 1:
         raise limits.Unacceptable(
             f'it holds {len(manifest)} images; save a single one, for a '
             'single platform')
     config = manifest[0].get('Config')
     if not isinstance(config, str):
-        raise _malformed(MANIFEST)
-    layers = _texts(manifest[0].get('Layers') or [], MANIFEST)
+        raise malformed(MANIFEST)
+    layers = texts(manifest[0].get('Layers') or [], MANIFEST)
     return Image(config=posixpath.normpath(config),
                  layers=[posixpath.normpath(layer) for layer in layers])
 
@@ -146,13 +150,13 @@ class _Layout:
                     f'it holds {len(fitting)} images for the architecture '
                     f'{architecture}; put a single one in the archive')
         raise limits.Unacceptable(
-            _other_architecture(sorted(set(platforms.values())),
-                                self._architectures))
+            other_architecture(sorted(set(platforms.values())),
+                               self._architectures))
 
     def _manifests(self, index: Any, depth: int = 0) -> Iterable[Any]:
         entries = index.get('manifests') if isinstance(index, dict) else None
         if not isinstance(entries, list):
-            raise _malformed('image index')
+            raise malformed('image index')
         if len(entries) > _MAX_ENTRIES:
             raise limits.Unacceptable('one of its image indexes has more than '
                                       f'{_MAX_ENTRIES} entries')
@@ -180,7 +184,7 @@ class _Layout:
         manifest = self._blob(entry)
         layers = manifest.get('layers')
         if not isinstance(layers, list):
-            raise _malformed('image manifest')
+            raise malformed('image manifest')
         return Image(config=_path(manifest.get('config')),
                      layers=[_path(layer) for layer in layers])
 
@@ -193,14 +197,14 @@ class _Layout:
             raise limits.Unacceptable(f'its {path} does not match its digest')
         content = parse(document, path)
         if not isinstance(content, dict):
-            raise _malformed(path)
+            raise malformed(path)
         return content
 
 
 def _digest(entry: Any) -> str:
     digest = entry.get('digest') if isinstance(entry, dict) else None
     if not isinstance(digest, str):
-        raise _malformed('image index')
+        raise malformed('image index')
     return digest
 
 
@@ -214,7 +218,7 @@ def _path(descriptor: Any) -> str:
     digest = (descriptor.get('digest') if isinstance(descriptor, dict)
               else None)
     if not isinstance(digest, str):
-        raise _malformed('image manifest')
+        raise malformed('image manifest')
     algorithm, _colon, value = digest.partition(':')
     if (algorithm != 'sha256' or len(value) != 64
             or set(value) - set('0123456789abcdef')):
@@ -233,95 +237,8 @@ def _attestation(entry: Mapping[str, Any]) -> bool:
                 and platform.get('os') == 'unknown'))
 
 
-def _other_architecture(found: Sequence[str],
-                        wanted: Sequence[str]) -> str:
+def other_architecture(found: Sequence[str],
+                       wanted: Sequence[str]) -> str:
+    """Return why an image is refused that is for another platform."""
     return (f"it is for {', '.join(found)}, and this host runs "
             f"{', '.join(wanted)}")
-
-
-def _field(document: Mapping[str, Any], name: str) -> str:
-    """Return how a document spells a key; Go reads every spelling."""
-    spellings = [key for key in document if key.casefold() == name]
-    if len(spellings) > 1:
-        raise limits.Unacceptable(
-            f'its configuration has {name!r} in two spellings')
-    return spellings[0] if spellings else name
-
-
-def _get(document: Mapping[str, Any], name: str) -> Any:
-    return document.get(_field(document, name))
-
-
-class Config:
-    """An image's configuration.
-
-    :param document: as it is in the archive
-    """
-
-    def __init__(self, document: bytes) -> None:
-        self._document = document
-        content = parse(document, 'image configuration')
-        rootfs = (_get(content, 'rootfs') if isinstance(content, dict)
-                  else None)
-        if not isinstance(rootfs, dict):
-            raise _malformed('image configuration')
-        self._content = content
-        #: The digests of the unpacked layers, lowest first.
-        self.layers = _texts(_get(rootfs, 'diff_ids') or [],
-                             'image configuration')
-
-    def check_platform(self, architectures: Sequence[str]) -> None:
-        """Refuse an image for another platform.
-
-        :param architectures: what this host runs, as Go spells it
-        """
-        system = _get(self._content, 'os') or 'linux'
-        if system != 'linux':
-            raise limits.Unacceptable(
-                _other_architecture([str(system)], ['linux']))
-        found = _get(self._content, 'architecture') or architectures[0]
-        if found not in architectures:
-            raise limits.Unacceptable(
-                _other_architecture([str(found)], architectures))
-
-    def check_layers(self, digests: Sequence[str | None]) -> None:
-        """Refuse layers that are not the image's.
-
-        :param digests: what they unpack to, lowest first; None: not known
-        """
-        if len(self.layers) != len(digests):
-            raise limits.Unacceptable(
-                f'its configuration names {len(self.layers)} layers, and its '
-                f'manifest {len(digests)}')
-        for number, (expected, digest) in enumerate(
-                zip(self.layers, digests, strict=True), 1):
-            if digest not in (expected, None):
-                raise limits.Unacceptable(
-                    f'layer {number} does not match the digest that the '
-                    'configuration has for it: the image is damaged')
-
-    def cleaned(self) -> bytes:
-        """Return the document as we want it.
-
-        Two things are taken out. Labels in our name would be those of every
-        container made from the image. A declared volume would put data where
-        neither a snapshot nor the flavor's disk size sees it, and a server's
-        data is on its root disk.
-        """
-        changed = [_clean(_get(self._content, section))
-                   for section in ('config', 'container_config')]
-        return (json.dumps(self._content).encode() if any(changed)
-                else self._document)
-
-
-def _clean(section: Any) -> bool:
-    if not isinstance(section, dict):
-        return False
-    changed = bool(section.pop(_field(section, 'volumes'), None))
-    labels = _get(section, 'labels')
-    if isinstance(labels, dict):
-        for label in [label for label in labels
-                      if label.startswith(_OUR_LABELS)]:
-            del labels[label]
-            changed = True
-    return changed

@@ -13,8 +13,6 @@
 """Tests of nova_docker.images.documents."""
 
 from collections.abc import Mapping
-from collections.abc import Sequence
-import json
 from typing import Any
 from unittest import mock
 
@@ -207,71 +205,3 @@ class LayoutTest(base.TestCase):
         for digest in ('md5:00', 'sha256:../../etc', 'sha256:' + 'A' * 64):
             self.assertIn('SHA-256', self.refused({'digest': digest}))
         self.assertIn('no image', self.refused())
-
-
-@ddt.ddt
-class ConfigTest(base.TestCase):
-
-    layers = tuple(f'sha256:{archives.digest(layer)}'
-                   for layer in (archives.LOWER, archives.UPPER))
-
-    def clean(self, document: bytes,
-              layers: Sequence[str | None] = layers) -> bytes:
-        config = documents.Config(document)
-        config.check_platform(HERE)
-        config.check_layers(layers)
-        return config.cleaned()
-
-    def check(self, document: bytes) -> Any:
-        return json.loads(self.clean(document))
-
-    def refused(self, document: bytes) -> str:
-        return str(self.assertRaises(limits.Unacceptable, self.check,
-                                     document))
-
-    def test_a_good_one_stays_to_the_byte(self) -> None:
-        document = archives.config(config={'Labels': {'version': '1'}})
-        self.assertEqual(document, self.clean(document))
-
-    def test_names_its_layers(self) -> None:
-        self.assertEqual(list(self.layers),
-                         documents.Config(archives.config()).layers)
-
-    def test_a_layer_may_be_left_to_the_engine(self) -> None:
-        self.clean(archives.config(), [None, self.layers[1]])
-
-    @ddt.data('Labels', 'labels', 'LABELS')
-    def test_takes_our_labels_out(self, key: str) -> None:
-        found = self.check(archives.config(
-            config={key: {'org.openstack.nova.uuid': 'u', 'version': '1'}}))
-        self.assertEqual({'version': '1'}, found['config'][key])
-
-    @ddt.data(('config', 'Volumes'), ('Config', 'volumes'),
-              ('config', 'Volumeſ'), ('container_config', 'Volumes'))
-    @ddt.unpack
-    def test_takes_volumes_out(self, section: str, key: str) -> None:
-        document = json.loads(archives.config())
-        del document['config']
-        document[section] = {key: {'/data': {}}, 'Cmd': ['/bin/sh']}
-        found = self.check(archives.encoded(document))
-        self.assertEqual({'Cmd': ['/bin/sh']}, found[section])
-
-    @ddt.data(
-        (b'[]', 'not as it should be'),
-        (archives.config(os='windows'), 'windows'),
-        (archives.config(architecture='arm64'), 'for arm64'),
-        (archives.config(rootfs=[]), 'not as it should be'),
-        (archives.config(rootfs={'diff_ids': 'x'}), 'not as it should be'),
-        (archives.config(rootfs={}), 'names 0 layers'),
-        (archives.config([archives.UPPER, archives.LOWER]), 'layer 1'),
-        (archives.config([archives.LOWER, archives.LOWER]), 'layer 2'),
-        (archives.config(Config={}), 'two spellings'),
-        (archives.config(Architecture='arm64'), 'two spellings'),
-        (archives.config(config={'Labels': {}, 'labels': {}}),
-         'two spellings'),
-        (archives.config(config={'Volumes': {}, 'volumeſ': {}}),
-         'two spellings'),
-    )
-    @ddt.unpack
-    def test_refuses(self, document: bytes, reason: str) -> None:
-        self.assertIn(reason, self.refused(document))
