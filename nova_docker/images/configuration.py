@@ -22,6 +22,13 @@ from nova_docker.images import documents
 from nova_docker.images import limits
 
 _OUR_LABELS: Final = 'org.openstack.nova.'
+#: Characters of JSON. Each list of the host's containers has their labels and
+#: their commands. Builders write labels of some kilobytes.
+_MAX_LABELS: Final = 64 * 1024
+_MAX_SECTION: Final = 256 * 1024
+#: Nanoseconds between two health checks, each of which costs the host more
+#: than the server's own control group pays for.
+_SHORTEST_INTERVAL: Final = 10 * 10 ** 9
 
 
 def _field(document: Mapping[str, Any], name: str) -> str:
@@ -88,10 +95,14 @@ class Config:
     def cleaned(self) -> bytes:
         """Return the document as we want it.
 
-        Two things are taken out. Labels in our name would be those of every
+        Labels in our name are taken out, as they would be those of every
         container made from the image. A declared volume would put data where
         neither a snapshot nor the flavor's disk size sees it, and a server's
-        data is on its root disk.
+        data is on its root disk. So many labels that they are a burden go,
+        too: no server can see them, and no user can take them out. And health
+        checks are slowed down.
+
+        :raises Unacceptable: if the rest would be a burden
         """
         changed = [_clean(_get(self._content, section))
                    for section in ('config', 'container_config')]
@@ -100,13 +111,37 @@ class Config:
 
 
 def _clean(section: Any) -> bool:
+    """Change a section as need be; tell whether it was."""
     if not isinstance(section, dict):
         return False
-    changed = bool(section.pop(_field(section, 'volumes'), None))
-    labels = _get(section, 'labels')
-    if isinstance(labels, dict):
-        for label in [label for label in labels
-                      if label.startswith(_OUR_LABELS)]:
-            del labels[label]
-            changed = True
-    return changed
+    changed = [bool(section.pop(_field(section, 'volumes'), None)),
+               _clean_labels(section),
+               _slow_down(_get(section, 'healthcheck'))]
+    if len(json.dumps(section)) > _MAX_SECTION:
+        raise limits.Unacceptable(
+            'its command, environment and so on take more than '
+            f'{_MAX_SECTION // 1024} KiB')
+    return any(changed)
+
+
+def _clean_labels(section: dict[str, Any]) -> bool:
+    key = _field(section, 'labels')
+    labels = section.get(key)
+    if not isinstance(labels, dict):
+        return False
+    kept = {label: value for label, value in labels.items()
+            if not label.startswith(_OUR_LABELS)}
+    section[key] = kept if len(json.dumps(kept)) <= _MAX_LABELS else {}
+    return len(section[key]) != len(labels)
+
+
+def _slow_down(check: Any) -> bool:
+    if not isinstance(check, dict):
+        return False
+    # 0 stands for the engine's default. It takes what is negative, too.
+    keys = [key for key in (_field(check, 'interval'),
+                            _field(check, 'startinterval'))
+            if isinstance(check.get(key), int) and check[key]
+            and check[key] < _SHORTEST_INTERVAL]
+    check.update(dict.fromkeys(keys, _SHORTEST_INTERVAL))
+    return bool(keys)

@@ -77,6 +77,16 @@ class BootTest(base.ImageTestCase):
         mounts = self.engine.container(names.workload(server.uuid))['Mounts']
         self.assertNotIn('/data', [mount['Destination'] for mount in mounts])
 
+    def test_a_health_check_is_slowed_down(self) -> None:
+        image = self.make_image(changes=[
+            'HEALTHCHECK --interval=1s CMD /bin/true', 'CMD ["/bin/sh"]'])
+        content = b''.join(self.engine.save_image(image))
+        server = self.run_workload(self.ensure(content))
+        check = self.engine.container(
+            names.workload(server.uuid))['Config']['Healthcheck']
+        self.assertEqual((['CMD-SHELL', '/bin/true'], 10 * 10 ** 9),
+                         (check['Test'], check['Interval']))
+
 
 @ddt.ddt
 class HarmlessTest(base.ImageTestCase):

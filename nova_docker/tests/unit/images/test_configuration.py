@@ -13,6 +13,7 @@
 """Tests of nova_docker.images.configuration."""
 
 from collections.abc import Sequence
+import itertools
 import json
 from typing import Any
 
@@ -72,6 +73,44 @@ class ConfigTest(base.TestCase):
         document[section] = {key: {'/data': {}}, 'Cmd': ['/bin/sh']}
         found = self.check(archives.encoded(document))
         self.assertEqual({'Cmd': ['/bin/sh']}, found[section])
+
+    @ddt.data('Labels', 'labels')
+    def test_takes_a_burden_of_labels_out(self, key: str) -> None:
+        for size, kept in ((60, True), (70, False)):
+            labels = {'version': '1' * size * 1024}
+            found = self.check(archives.config(
+                config={key: labels, 'Cmd': ['/bin/sh']}))
+            self.assertEqual({key: labels if kept else {},
+                              'Cmd': ['/bin/sh']}, found['config'])
+
+    @ddt.data(*itertools.product(
+        ('Interval', 'StartInterval', 'interval'),
+        (('config', 'Healthcheck'), ('Config', 'healthcheck')),
+        ((-1, 10), (1, 10), (9, 10), (10, 10), (60, 60), (0, 0))))
+    @ddt.unpack
+    def test_slows_health_checks_down(
+            self, key: str, where: tuple[str, str], seconds: tuple[int, int]
+            ) -> None:
+        document = json.loads(archives.config())
+        given, expected = ({'Test': ['CMD', '/bin/true'], key: each * 10 ** 9,
+                            'Timeout': 10 ** 9} for each in seconds)
+        document.pop('config')
+        section, check = where
+        found = self.check(archives.encoded(
+            {**document, section: {check: given}}))
+        self.assertEqual({check: expected}, found[section])
+
+    def test_a_health_check_may_be_as_the_engine_has_it(self) -> None:
+        for check in (None, {}, {'Test': ['NONE']},
+                      {'Interval': None, 'Test': ['CMD', 'true']}):
+            document = archives.config(config={'Healthcheck': check})
+            self.assertEqual(document, self.clean(document))
+
+    @ddt.data('Cmd', 'Entrypoint', 'Env')
+    def test_refuses_a_burden(self, key: str) -> None:
+        self.clean(archives.config(config={key: ['x' * 200 * 1024]}))
+        self.assertIn('more than 256 KiB', self.refused(archives.config(
+            config={key: ['x' * 260 * 1024]})))
 
     @ddt.data(
         (b'[]', 'not as it should be'),
