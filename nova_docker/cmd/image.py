@@ -199,11 +199,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _said(error: Any) -> str:
     """Return an error as one sentence."""
     if isinstance(error, limits.Unacceptable):
-        return error.reason
-    if isinstance(error, errors.EngineError):
-        return f'Docker Engine: {error.message}'
-    words = getattr(error, 'details', None) or str(error)
-    return ' '.join(html.unescape(str(words)).split())
+        words = error.reason
+    elif isinstance(error, errors.EngineError):
+        words = f'Docker Engine: {error.message}'
+    else:
+        words = html.unescape(str(getattr(error, 'details', None) or error))
+    return ' '.join(words.split())
 
 
 def main(given: list[str] | None = None) -> int:
@@ -225,8 +226,8 @@ def main(given: list[str] | None = None) -> int:
     except (limits.Unacceptable, errors.EngineError, OSError,
             exceptions.SDKException,
             keystone_exceptions.ClientException) as error:
-        sys.stderr.write(
-            f'nova-docker-image: {arguments.name}: {_said(error)}\n')
+        sys.stderr.write(limits.printable(
+            f'nova-docker-image: {arguments.name}: {_said(error)}') + '\n')
         return 1
     return 0
 

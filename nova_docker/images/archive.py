@@ -94,7 +94,7 @@ class _Contents:
         passed = [self._layer(name) for name in image.layers]
         if image.config not in self._documents:
             raise limits.Unacceptable(
-                f'its configuration {_quoted(image.config)} is missing')
+                f'its configuration {limits.quoted(image.config)} is missing')
         config = configuration.Config(self._documents[image.config])
         config.check_platform(architectures)
         config.check_layers([digest for _name, digest in passed])
@@ -120,7 +120,7 @@ class _Contents:
         if header.kind == tarstream.DIRECTORY:
             return
         if name in self._names:
-            raise limits.Unacceptable(f'it has {_quoted(name)} twice')
+            raise limits.Unacceptable(f'it has {limits.quoted(name)} twice')
         self._names.add(name)
         if header.kind == tarstream.SYMLINK:
             self._links[name] = _target(name, header.link)
@@ -129,7 +129,7 @@ class _Contents:
             self._head = bytearray()
         else:
             raise limits.Unacceptable(
-                f'its member {_quoted(name)} is no file, directory or '
+                f'its member {limits.quoted(name)} is no file, directory or '
                 f'symbolic link{_HINT}')
 
     def data(self, piece: memoryview) -> None:
@@ -180,7 +180,8 @@ class _Contents:
         self._documents_left -= member.size
         if member.size > limits.MAX_DOCUMENT or self._documents_left < 0:
             raise limits.Unacceptable(
-                f'its JSON document {_quoted(member.name)} is too large')
+                f'its JSON document {limits.quoted(member.name)} is too '
+                'large')
 
         def keep(content: bytes) -> None:
             self._documents[member.name] = content
@@ -190,7 +191,8 @@ class _Contents:
         name = self._links.get(name, name)
         if name not in self._layers:
             raise limits.Unacceptable(
-                f'its layer {_quoted(name)} is missing or no tar archive')
+                f'its layer {limits.quoted(name)} is missing or no tar '
+                'archive')
         return self._layers[name]
 
 
@@ -226,10 +228,6 @@ def _all_hashed(digests: Sequence[str]) -> bool:
     return False
 
 
-def _quoted(name: str) -> str:
-    return repr(name[:80])
-
-
 def _checked_name(header: tarstream.Header) -> str:
     name = header.name.removeprefix('./')
     if header.kind == tarstream.DIRECTORY:
@@ -239,7 +237,7 @@ def _checked_name(header: tarstream.Header) -> str:
     if (not name.isprintable() or '\\' in name
             or {'', '.', '..'} & set(name.split('/'))):
         raise limits.Unacceptable(
-            f'its member name {_quoted(header.name)} is not allowed')
+            f'its member name {limits.quoted(header.name)} is not allowed')
     return name
 
 
@@ -252,5 +250,5 @@ def _target(name: str, link: str) -> str:
         posixpath.join(posixpath.dirname(name), link))
     if target.startswith(('/', '../')) or target == '..':
         raise limits.Unacceptable(
-            f'its link {_quoted(name)} leads out of the archive{_HINT}')
+            f'its link {limits.quoted(name)} leads out of the archive{_HINT}')
     return target

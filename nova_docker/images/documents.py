@@ -37,6 +37,7 @@ _INDEX_TYPES: Final = frozenset((
     'application/vnd.docker.distribution.manifest.list.v2+json'))
 #: Images that one index may have; with attestations, public ones have dozens.
 _MAX_ENTRIES: Final = 500
+_MAX_NAMED: Final = 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -240,5 +241,5 @@ def _attestation(entry: Mapping[str, Any]) -> bool:
 def other_architecture(found: Sequence[str],
                        wanted: Sequence[str]) -> str:
     """Return why an image is refused that is for another platform."""
-    return (f"it is for {', '.join(found)}, and this host runs "
-            f"{', '.join(wanted)}")
+    named = ', '.join(map(limits.quoted, found[:_MAX_NAMED]))
+    return f"it is for {named}, and this host runs {', '.join(wanted)}"

@@ -40,6 +40,16 @@ class Unacceptable(Exception):
         self.reason = reason
 
 
+def quoted(text: str) -> str:
+    """Return words of an image's owner as a reason may have them."""
+    return repr(text[:80])
+
+
+def printable(text: str) -> str:
+    """Return words from elsewhere without commands for a terminal."""
+    return ''.join(each if each.isprintable() else '?' for each in text)
+
+
 class Budget:
     """Counts what one image unpacks to, and refuses it when that is too much.
 

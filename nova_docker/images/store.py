@@ -268,8 +268,8 @@ def all_or_nothing(engine: client.Engine, stream: Iterator[bytes],
         if (isinstance(error, errors.EngineError)
                 and not isinstance(error, errors.EngineUnavailable)):
             raise limits.Unacceptable(
-                f'Docker Engine does not take it: {error.message}'
-            ) from error
+                'Docker Engine does not take it: '
+                + limits.printable(error.message)) from error
         raise
 
 

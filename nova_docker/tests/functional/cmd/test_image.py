@@ -41,6 +41,7 @@ from nova_docker.tests.functional import base as functional
 from nova_docker.tests.functional.cmd import glance
 from nova_docker.tests.functional.images import base
 from nova_docker.tests.functional import proxy
+from nova_docker.tests.unit.images import archives
 
 _MIB = 1024 ** 2
 
@@ -217,6 +218,9 @@ class PushTest(ImageCommandTestCase):
                       self.command('push', 'no-such-image', expected=1))
         self.assertEqual([], self.listed())
 
+    def test_no_name_is_a_command_for_a_terminal(self) -> None:
+        self.assertIn('no?[2J', self.command('push', 'no\x1b[2J', expected=1))
+
     @ddt.data(b'', b'hello', b'\x1f\x8b truncated')
     def test_no_archive(self, content: bytes) -> None:
         self.command('push', 'web', '--file', self.file(content), expected=1)
@@ -312,6 +316,14 @@ class PullTest(ImageCommandTestCase):
              found['hw_architecture']))
         self.assertEqual(image_id, self.command('push', 'web', '--file', path))
         self.assert_boots(self.command('pull', image_id, '--as', self.name()))
+
+    def test_a_name_that_is_a_command_for_a_terminal(self) -> None:
+        """The engine says it as it is."""
+        tree = self.file(archives.tar(
+            [('etc\x1b[2J', b''), ('etc\x1b[2J/x', b''), ('etc/x', b'')]))
+        image_id = self.command('push', 'web', '--file', tree)
+        self.assertIn('etc?[2J', self.command(
+            'pull', image_id, '--as', self.name(), expected=1))
 
     def test_damaged(self) -> None:
         """What has the name in the engine keeps it."""

@@ -193,9 +193,10 @@ class HarmlessTest(base.ImageTestCase):
     def test_what_only_the_engine_finds_leaves_nothing(self) -> None:
         # No two tools agree on what may be in a tar: this has a file below
         # a file.
-        tree = archives.tar([('bin', b''), ('bin/sh', b'')])
-        self.assertIn('Docker Engine does not take it',
-                      self.assert_refused(tree, 'bare'))
+        tree = archives.tar([('bin\x1b[2J', b''), ('bin\x1b[2J/sh', b'')])
+        reason = self.assert_refused(tree, 'bare')
+        self.assertIn('Docker Engine does not take it', reason)
+        self.assertIn('bin?[2J', reason)
 
     @ddt.data('docker', 'bare')
     def test_something_else_leaves_nothing(self, form: str) -> None:

@@ -259,7 +259,7 @@ class AttackTest(base.ArchiveTestCase):
             '0/layer.tar': gzip.compress(b'x' * 1000)})))
 
     def test_another_architecture(self) -> None:
-        self.assertIn('it is for arm64', self.refused(self.changed({
+        self.assertIn("it is for 'arm64'", self.refused(self.changed({
             'config.json': archives.config(architecture='arm64')})))
 
     def test_several_images(self) -> None:

@@ -106,6 +106,15 @@ class ConfigTest(base.TestCase):
             document = archives.config(config={'Healthcheck': check})
             self.assertEqual(document, self.clean(document))
 
+    def test_what_it_is_for_can_not_fill_a_terminal_or_command_it(
+            self) -> None:
+        odd = '\x1b[2J' + 'x' * 10_000
+        for document in (archives.config(os=odd),
+                         archives.config(architecture=odd)):
+            reason = self.refused(document)
+            self.assertTrue(reason.isprintable())
+            self.assertLess(len(reason), 1000)
+
     @ddt.data('Cmd', 'Entrypoint', 'Env')
     def test_refuses_a_burden(self, key: str) -> None:
         self.clean(archives.config(config={key: ['x' * 200 * 1024]}))
@@ -115,7 +124,7 @@ class ConfigTest(base.TestCase):
     @ddt.data(
         (b'[]', 'not as it should be'),
         (archives.config(os='windows'), 'windows'),
-        (archives.config(architecture='arm64'), 'for arm64'),
+        (archives.config(architecture='arm64'), "for 'arm64'"),
         (archives.config(rootfs=[]), 'not as it should be'),
         (archives.config(rootfs={'diff_ids': 'x'}), 'not as it should be'),
         (archives.config(rootfs={}), 'names 0 layers'),

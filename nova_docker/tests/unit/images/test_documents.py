@@ -156,7 +156,16 @@ class LayoutTest(base.TestCase):
             self.layout.image(platform=archives.platform('arm64')),
             self.layout.image([], platform={'os': 'windows',
                                             'architecture': 'amd64'}))
-        self.assertIn('for arm64, windows', reason)
+        self.assertIn("for 'arm64', 'windows'", reason)
+
+    def test_what_it_is_for_can_not_fill_a_terminal_or_command_it(
+            self) -> None:
+        reason = self.refused(*(self.layout.image(
+            [str(number).encode()],
+            platform=archives.platform(f'\x1b[2J{number}' + 'x' * 10_000))
+            for number in range(100)))
+        self.assertTrue(reason.isprintable())
+        self.assertLess(len(reason), 1000)
 
     def assert_read_once(self, name: str, *entries: Mapping[str, Any]
                          ) -> None:
