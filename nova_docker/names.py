@@ -129,10 +129,11 @@ def image_reference(image_id: str, demands: Iterable[str] = ()) -> str:
 
     :param demands: what it was verified against on its way; an image that
         was verified has a name of its own, so that nobody who demands it
-        gets a copy that was not
+        gets a copy that was not. Tenants choose them, so that nothing of
+        their digest can be left out.
     """
     words = '\n'.join(sorted(demands))
-    digest = hashlib.sha256(words.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(words.encode()).hexdigest()
     return f'{_IMAGES}:{image_id}' + (f'-{digest}' if words else '')
 
 

@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import ddt
 
 from nova_docker import names
@@ -37,6 +39,14 @@ class NamesTestCase(base.TestCase):
         self.assertEqual(4, len({
             names.workload(_UUID), names.sandbox(_UUID),
             names.image_reference(_UUID), names.snapshot_reference(_UUID)}))
+
+    def test_the_name_of_a_verified_image(self) -> None:
+        """It is a tag to the engine, and has the whole digest."""
+        digest = hashlib.sha256(b'a\nb').hexdigest()
+        found = names.image_reference(_UUID, ['b', 'a'])
+        self.assertEqual(f'{names.image_reference(_UUID)}-{digest}', found)
+        tag = found.partition(':')[2]
+        self.assertRegex(tag, r'^[\w][\w.-]{0,127}$')
 
     def test_labels(self) -> None:
         instance = base.make_instance(
