@@ -49,12 +49,9 @@ _HINT: Final = ('; the tar archive of a root file system needs the container '
                 'format "bare"')
 
 
-#: Tells of the digests of unpacked layers if one would be taken unseen.
-Unseen: TypeAlias = Callable[[Sequence[str]], bool]
-
-
-class Unproven(Exception):
-    """Nothing shows that the archive has all that its image needs."""
+#: Is told the digests of the unpacked layers before the engine learns which
+#: these are; may wait, and may raise an error.
+Admit: TypeAlias = Callable[[Sequence[str]], None]
 
 
 class _Contents:
@@ -88,7 +85,7 @@ class _Contents:
         self._output.clear()
 
     def manifest(self, reference: str | None, architectures: Sequence[str],
-                 unseen: Unseen) -> Iterator[bytes]:
+                 admit: Admit) -> Iterator[bytes]:
         """Yield the end of the engine's archive: what makes it an image."""
         image = documents.find(self._documents, architectures)
         passed = [self._layer(name) for name in image.layers]
@@ -98,8 +95,7 @@ class _Contents:
         config = configuration.Config(self._documents[image.config])
         config.check_platform(architectures)
         config.check_layers([digest for _name, digest in passed])
-        if not self._hashed and unseen(config.layers):
-            raise Unproven
+        admit(config.layers)
         yield tarstream.member(_CONFIG, config.cleaned())
         yield tarstream.member(documents.MANIFEST, json.dumps([{
             'Config': _CONFIG,
@@ -198,7 +194,8 @@ class _Contents:
 
 def sanitised(chunks: Iterable[compression.Data], reference: str | None, *,
               architectures: Sequence[str], limit: int,
-              unseen: Unseen | None = None) -> Generator[bytes, None, None]:
+              hashed: bool = True, admit: Admit = lambda digests: None
+              ) -> Generator[bytes, None, None]:
     """Yield an archive for ``docker load``, checked and with our tag only.
 
     :param chunks: a ``docker save`` archive or OCI image layout in a tar
@@ -206,26 +203,20 @@ def sanitised(chunks: Iterable[compression.Data], reference: str | None, *,
     :param reference: the tag that the image gets; None for no tag
     :param architectures: what this host runs, best first, as Go spells it
     :param limit: bytes that the image may unpack to
-    :param unseen: tells if the engine would take one of these layers without
-        a look at the bytes; without it, every layer is hashed here
-    :raises Unproven: before the last piece, when it would
+    :param hashed: compare each layer with its digest; else the engine has to
+    :param admit: is called before the last piece
     :raises Unacceptable: before the last piece, when the archive is anything
         else, damaged, incomplete, for another architecture or too large
     """
     budget = limits.Budget(limit)
     with contextlib.ExitStack() as files:
-        contents = _Contents(budget, unseen is None, files)
+        contents = _Contents(budget, hashed, files)
         walker = tarstream.Walker(contents)
         for piece in formats.tar_only(compression.unpacked(chunks, budget)):
             walker.feed(piece)
             yield from contents.drain()
         walker.close()
-        yield from contents.manifest(reference, architectures,
-                                     unseen or _all_hashed)
-
-
-def _all_hashed(digests: Sequence[str]) -> bool:
-    return False
+        yield from contents.manifest(reference, architectures, admit)
 
 
 def _checked_name(header: tarstream.Header) -> str:

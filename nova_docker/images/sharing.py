@@ -16,10 +16,19 @@ The engine compares a layer that it unpacks with its digest, so that hashing
 all layers here as well would only take time. But a layer that it has already,
 it takes from its own store without a look at the bytes given for it: then an
 archive could name a layer of another tenant's image, and bring nothing.
+
+It has a layer as soon as that is unpacked, and tells of it once the image is
+complete. So loads are also held against each other. One whose layers are not
+hashed is alone with them from the moment it is found to bring them itself.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
+import functools
+import threading
 
 from nova_docker.engine import client
 from nova_docker import errors
@@ -35,8 +44,24 @@ def checks_layers(engine: client.Engine) -> bool:
                    for key, value in status)
 
 
+class Unproven(Exception):
+    """Nothing shows that the archive has all that its image needs."""
+
+
+class _Load:
+    """One image on its way into the engine.
+
+    :param hashed: its layers are what they are said to be
+    """
+
+    def __init__(self, hashed: bool) -> None:
+        self.hashed = hashed
+        self.digests: frozenset[str] = frozenset()
+        self.ended = threading.Event()
+
+
 class Layers:
-    """Knows the layers that an engine has.
+    """Knows the layers that an engine has, and those that it is given.
 
     Each image is looked at once: its id is the digest of what it is.
     """
@@ -44,6 +69,47 @@ class Layers:
     def __init__(self, engine: client.Engine) -> None:
         self._engine = engine
         self._known: dict[str, frozenset[str]] = {}
+        self._lock = threading.Lock()
+        self._loads: list[_Load] = []
+
+    @contextlib.contextmanager
+    def load(self, hashed: bool) -> Iterator[Callable[[Sequence[str]], None]]:
+        """Let the engine load an image; it has to be through at the end.
+
+        :param hashed: its layers are hashed on their way
+        :returns: what is to be called with the layers' digests before the
+            engine learns them. It may wait for other loads, and raises
+            :class:`Unproven` if layers that are not hashed have to be.
+        """
+        load = _Load(hashed)
+        try:
+            yield functools.partial(self._admit, load)
+        finally:
+            with self._lock:
+                self._loads = [each for each in self._loads
+                               if each is not load]
+            load.ended.set()
+
+    def _admit(self, load: _Load, digests: Sequence[str]) -> None:
+        others = self._enter(load, frozenset(digests))
+        if not load.hashed:
+            if others or self.has_any(digests):
+                raise Unproven
+            return
+        # They would take from this one what they do not have. None of them
+        # waits for any other, and none comes after this has entered.
+        for other in others:
+            if not other.hashed:
+                other.ended.wait()
+
+    def _enter(self, load: _Load, digests: frozenset[str]) -> list[_Load]:
+        """Return the loads before this one that have a layer in common."""
+        load.digests = digests
+        with self._lock:
+            others = [each for each in self._loads
+                      if not each.digests.isdisjoint(digests)]
+            self._loads.append(load)
+        return others
 
     def has_any(self, digests: Iterable[str]) -> bool:
         """Tell if the engine may have one of these layers already.

@@ -227,17 +227,17 @@ class Store:
 
     def _load(self, start: _Start, reference: str) -> None:
         if sharing.checks_layers(self._engine):
-            with contextlib.suppress(archive.Unproven):
-                self._sanitise(start, reference, self._layers.has_any)
+            with contextlib.suppress(sharing.Unproven):
+                self._sanitise(start, reference, hashed=False)
                 return
-        self._sanitise(start, reference, None)
+        self._sanitise(start, reference, hashed=True)
 
-    def _sanitise(self, start: _Start, reference: str,
-                  unseen: archive.Unseen | None) -> None:
-        with start() as chunks:
+    def _sanitise(self, start: _Start, reference: str, hashed: bool) -> None:
+        with self._layers.load(hashed) as admit, start() as chunks:
             stream = archive.sanitised(
                 chunks, reference, architectures=architectures(),
-                limit=CONF.docker.image_max_size * _GIB, unseen=unseen)
+                limit=CONF.docker.image_max_size * _GIB, hashed=hashed,
+                admit=admit)
             with all_or_nothing(self._engine, stream, reference) as source:
                 self._engine.load_image(source)
 

@@ -43,7 +43,7 @@ class SavedTest(base.ArchiveTestCase):
         with mock.patch('hashlib.sha256') as sha256:
             passed = b''.join(archive.sanitised(
                 [content], base.TAG, architectures=['amd64'],
-                limit=archives.ROOM, unseen=lambda digests: False))
+                limit=archives.ROOM, hashed=False))
         sha256.assert_not_called()
         self.assert_image(passed, self.both)
 

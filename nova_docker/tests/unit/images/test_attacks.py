@@ -25,6 +25,7 @@ import ddt
 
 from nova_docker.images import archive
 from nova_docker.images import limits
+from nova_docker.images import sharing
 from nova_docker.images import tarstream
 from nova_docker.tests.unit.images import archives
 from nova_docker.tests.unit.images import base
@@ -219,19 +220,20 @@ class AttackTest(base.ArchiveTestCase):
     def test_a_layer_that_the_engine_would_take_unseen(self) -> None:
         asked: list[Sequence[str]] = []
 
-        def unseen(digests: Sequence[str]) -> bool:
+        def admit(digests: Sequence[str]) -> None:
             asked.append(digests)
-            return True
+            raise sharing.Unproven
 
         passed = archive.sanitised(
             [archives.tar(archives.saved().items())], base.TAG,
-            architectures=['amd64'], limit=archives.ROOM, unseen=unseen)
+            architectures=['amd64'], limit=archives.ROOM, hashed=False,
+            admit=admit)
         content = bytearray()
 
         def consume() -> None:
             for piece in passed:
                 content.extend(piece)
-        self.assertRaises(archive.Unproven, consume)
+        self.assertRaises(sharing.Unproven, consume)
         self.assertEqual(-1, content.find(base.TAG.encode()))
         self.assertEqual([[f'sha256:{archives.digest(layer)}'
                            for layer in self.both]], asked)

@@ -12,8 +12,13 @@
 
 """Which layers the engine has already."""
 
+from concurrent import futures
+import threading
+import types
 from typing import Any
 from unittest import mock
+
+import fixtures
 
 from nova_docker.engine import client
 from nova_docker import errors
@@ -70,3 +75,78 @@ class LayersTest(base.TestCase):
         self.assertTrue(self.layers.has_any(['x']))
         self.engine.containers.return_value = [{'ImageID': 'one'}]
         self.assertFalse(self.layers.has_any(['x']))
+
+
+class LoadTest(base.TestCase):
+    """Loads at the same time."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        engine = mock.create_autospec(client.Engine, instance=True)
+        engine.all_images.return_value = engine.containers.return_value = []
+        self.layers = sharing.Layers(engine)
+
+    def assert_unproven(self, *digests: str) -> None:
+        with self.layers.load(hashed=False) as admit:
+            self.assertRaises(sharing.Unproven, admit, digests)
+
+    def test_one_does_not_believe_a_layer_of_another(self) -> None:
+        for hashed in (True, False):
+            with self.layers.load(hashed) as admit:
+                admit(['a', 'b'])
+                self.assert_unproven('x', 'b')
+                with self.layers.load(hashed=False) as third:
+                    third(['x', 'c'])
+
+    def test_one_that_has_ended_is_no_obstacle(self) -> None:
+        self.assertRaises(ZeroDivisionError, self._fail)
+        for _ in range(2):
+            with self.layers.load(hashed=False) as admit:
+                admit(['a'])
+
+    def _fail(self) -> None:
+        with self.layers.load(hashed=False) as admit:
+            admit(['a'])
+            raise ZeroDivisionError
+
+    def test_one_that_is_only_suspected_is_no_obstacle_for_long(self) -> None:
+        with self.layers.load(hashed=True) as admit:
+            admit(['a'])
+            self.assert_unproven('a', 'b')
+            with self.layers.load(hashed=False) as other:
+                other(['b'])
+
+    def test_hashed_ones_overlap(self) -> None:
+        with self.layers.load(hashed=True) as one, \
+                self.layers.load(hashed=True) as other:
+            one(['a'])
+            other(['a'])
+
+    def test_a_hashed_one_waits_for_what_could_take_from_it(self) -> None:
+        waiting = threading.Event()
+
+        class Event(threading.Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                waiting.set()
+                return super().wait(timeout)
+
+        # Not in threading itself, whose threads wait for events, too.
+        self.useFixture(fixtures.MockPatchObject(
+            sharing, 'threading', types.SimpleNamespace(Event=Event)))
+        order = []
+
+        def load() -> None:
+            with self.layers.load(hashed=True) as admit:
+                admit(['b', 'c'])
+                order.append('hashed')
+
+        with futures.ThreadPoolExecutor(1) as pool:
+            with self.layers.load(hashed=False) as admit:
+                admit(['a', 'b'])
+                outcome = pool.submit(load)
+                self.assertTrue(waiting.wait(base.PATIENCE))
+                # Nor does it wait for one that comes after it.
+                self.assert_unproven('c')
+                order.append('not hashed')
+            outcome.result(base.PATIENCE)
+        self.assertEqual(['not hashed', 'hashed'], order)

@@ -130,6 +130,24 @@ class StoreTest(base.TestCase):
         self.ensure(certificates)
         self.assertEqual([], self.glance.downloads)
 
+    def test_a_layer_on_its_way_is_not_believed(self) -> None:
+        """The engine has it already, and does not tell of it yet."""
+        bait = [archives.tar([(name, b'')]) for name in ('one', 'two')]
+        stolen = archives.tar(archives.saved(
+            {'config.json': archives.config()}, bait).items())
+
+        def load(chunks: Iterable[bytes]) -> None:
+            self.loaded.append(b''.join(chunks))
+            self.content = stolen
+            self.engine.load_image.side_effect = self._load
+            error = self.assertRaises(exception.ImageUnacceptable,
+                                      self.ensure, id='another')
+            self.assertIn('layer 1 does not match', str(error))
+
+        self.engine.load_image.side_effect = load
+        self.ensure()
+        self.assertEqual(1, len(self.loaded))
+
     def test_a_wrong_signature_is_told(self) -> None:
         self.glance.api.download.side_effect = (
             cryptography_exceptions.InvalidSignature)
