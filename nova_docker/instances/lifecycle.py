@@ -65,6 +65,8 @@ _TRANSITION_TO = {
 REPEATS = (0.0, 1.0, 3.0, 6.0, 10.0, 14.0, 18.0, 22.0, 26.0, 30.0)
 #: Seconds between attempts to reach an engine that went away.
 RETRY = 2
+#: Attempts after which it is told once more that it is away.
+REMINDER = 30
 #: Seconds after which even a busy stream is begun anew: what was undecided at
 #: the comparison is looked at again.
 ANEW = 300
@@ -83,7 +85,7 @@ class Listener(Protocol):
     """Who is told when the engine comes and goes."""
 
     def lost(self, reason: str) -> None:
-        """The engine does not answer."""
+        """The engine does not answer; it may be told again."""
 
     def found(self) -> None:
         """The engine answers again."""
@@ -249,13 +251,21 @@ class Lifecycle:
         # it: what ended then is told once more when it is back.
         self._known = {uuid: state for uuid, state in self._known.items()
                        if state == power_state.RUNNING}
+        self._tell_lost(error)
+        self._await_engine(error)
+
+    def _tell_lost(self, error: errors.EngineError) -> None:
         for listener in self._listeners:
             listener.lost(str(error))
-        self._await_engine()
 
-    def _await_engine(self) -> None:
+    def _await_engine(self, error: errors.EngineError) -> None:
+        def tell_again(state: tenacity.RetryCallState) -> None:
+            # Whoever was told may not have been able to act on it.
+            if state.attempt_number % REMINDER == 0:
+                self._tell_lost(error)
+
         patiently = tenacity.Retrying(
-            wait=tenacity.wait_fixed(RETRY),
+            wait=tenacity.wait_fixed(RETRY), before_sleep=tell_again,
             sleep=tenacity.sleep_using_event(self._stopping),
             stop=tenacity.stop_when_event_set(self._stopping),
             retry=tenacity.retry_if_exception_type(errors.EngineError))

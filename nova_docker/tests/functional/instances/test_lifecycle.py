@@ -137,6 +137,16 @@ class LifecycleTestCase(base.EngineTestCase):
         instance = self.run_workload(self.make_image(), 'true')
         self.await_event(instance, STOPPED)
 
+    def test_that_it_is_away_is_told_again(self) -> None:
+        """Nova may have been away as well."""
+        self.useFixture(fixtures.MockPatchObject(lifecycle, 'RETRY', 0.01))
+        self.useFixture(fixtures.MockPatchObject(lifecycle, 'REMINDER', 3))
+        self.follow()
+        self.wire.cut()
+        self.await_engine('lost', 'lost', 'lost')
+        self.wire.mend()
+        self.await_engine('lost', 'found')
+
     def test_what_was_missed_is_told_later(self) -> None:
         self.follow()
         instance = self.run_workload(self.make_image())
