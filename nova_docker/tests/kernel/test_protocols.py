@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 from nova_docker.tests.functional.volumes import base as volumes
@@ -78,7 +79,8 @@ class ProtocolsTestCase(base.KernelCase):
         self.assertEqual('', self.inside(instance, 'ls', '/volumes'))
         self.assert_nothing_left(instance, volume)
         self.attach(instance, volume)
-        self.assertEqual(data, self.inside(instance, 'cat',
-                                           '/volumes/vdb/file'))
+        self.assertIn(
+            hashlib.sha256(data.encode()).hexdigest(), self.inside(
+                instance, 'busybox', 'sha256sum', '/volumes/vdb/file'))
         self.detach(instance, volume)
         self.assert_nothing_left(instance, volume)
