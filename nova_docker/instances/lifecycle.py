@@ -65,8 +65,8 @@ _TRANSITION_TO = {
 REPEATS = (0.0, 1.0, 3.0, 6.0, 10.0, 14.0, 18.0, 22.0, 26.0, 30.0)
 #: Seconds between attempts to reach an engine that went away.
 RETRY = 2
-#: Attempts after which it is told once more that it is away.
-REMINDER = 30
+#: Seconds after which it is told once more that it is away.
+REMINDER = 60
 #: Seconds after which even a busy stream is begun anew: what was undecided at
 #: the comparison is looked at again.
 ANEW = 300
@@ -259,10 +259,14 @@ class Lifecycle:
             listener.lost(str(error))
 
     def _await_engine(self, error: errors.EngineError) -> None:
-        def tell_again(state: tenacity.RetryCallState) -> None:
+        told = time.monotonic()
+
+        def tell_again(_state: tenacity.RetryCallState) -> None:
+            nonlocal told
             # Whoever was told may not have been able to act on it.
-            if state.attempt_number % REMINDER == 0:
+            if time.monotonic() - told >= REMINDER:
                 self._tell_lost(error)
+                told = time.monotonic()
 
         patiently = tenacity.Retrying(
             wait=tenacity.wait_fixed(RETRY), before_sleep=tell_again,

@@ -176,8 +176,7 @@ class Power:
         self.off(instance, 0 if hard else self.patience(instance))
         meanwhile()
         if hard:
-            # It mends a server whose resize failed, in either flavor.
-            self._workloads.limit(instance, instance.flavor)
+            self._workloads.mend_limits(instance)
         self.on(instance, network_info)
 
     @staticmethod

@@ -85,6 +85,7 @@ class Resize:
         :raises InstanceFaultRollback: it can't be done, and nothing changed
         """
         try:
+            self._volumes.refuse_disk_names(instance)
             self._workloads.settle(instance)
             was_running = self._power.is_running(instance)
             self._refuse_smaller_disks(instance, flavor)

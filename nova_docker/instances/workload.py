@@ -48,6 +48,8 @@ LOG = logging.getLogger(__name__)
 
 #: What the engine takes from the sandbox, and refuses to be told.
 _OF_THE_SANDBOX = ('Hostname', 'Domainname', 'ExposedPorts')
+#: What the engine calls a container that has been started, and is whole.
+_WITH_DISK = ('running', 'paused', 'restarting', 'exited')
 
 
 class Workload:
@@ -180,6 +182,28 @@ class Workload:
             names.workload(instance.uuid),
             spec.changed_limits(instance, flavor, self._host()))
 
+    def mend_limits(self, instance: objects.Instance) -> None:
+        """Give the workload the limits of its flavor if it has others.
+
+        A resize that failed may have left them. One that the engine refuses
+        to give is no reason not to start the server.
+        """
+        wanted = spec.changed_limits(instance, instance.flavor, self._host())
+        name = names.workload(instance.uuid)
+        found = self._engine.container(name)['HostConfig']
+        # To write all of them would tie it to the CPUs that there are now.
+        at_birth = self.body(instance, '')['HostConfig']
+        if all(found[key] in (value, at_birth.get(key, type(value)()))
+               for key, value in wanted.items()):
+            return
+        try:
+            self._engine.update(name, wanted)
+        except (errors.EngineUnavailable, errors.EngineNotFound):
+            raise
+        except errors.EngineError as error:
+            LOG.warning('It keeps limits that are not those of its flavor: '
+                        '%s', error, instance=instance)
+
     def set_aside(self, instance: objects.Instance) -> None:
         """Free the workload's name, keeping all that it is.
 
@@ -198,12 +222,13 @@ class Workload:
 
         Nova ends a resize or a rebuild in which something fails as an error
         that a reboot mends, and nobody is told. What stood in has the disk of
-        the server from its first start; what only has a rescued disk has not.
+        the server from its first start; what only has a rescued disk has not,
+        nor has what the engine could not remove.
         """
         with contextlib.suppress(errors.EngineNotFound):
             aside = self._engine.container(names.aside(instance.uuid))
             found = self._engine.container(names.workload(instance.uuid))
-            if (found['State']['Status'] != 'created' and
+            if (found['State']['Status'] in _WITH_DISK and
                     not rootdisk.is_lent_to(instance, found)):
                 LOG.warning('It has run since a resize or a rebuild of it '
                             'failed: the container of before goes.',
@@ -284,7 +309,7 @@ class Workload:
     def _copied_disk(self, instance: objects.Instance) -> str:
         """Return an engine image with the root disk; none is in a volume."""
         if self._roots.has_any(instance):
-            return names.GATE_IMAGE
+            return self._roots.image()
         reference = names.disk_reference(instance.uuid, uuid.uuid4().hex)
         self._engine.commit(names.workload(instance.uuid), reference,
                             pause=False)

@@ -88,6 +88,10 @@ class Roots:
             self._gates.prepare()
             self._unpack(context, instance, record, image_meta)
 
+    def image(self) -> str:
+        """Return the engine image of what has its root on a volume."""
+        return self._gates.prepare()
+
     def find(self, instance: objects.Instance) -> description.Root | None:
         """Return an instance's root file system, if it is on a volume.
 

@@ -44,6 +44,18 @@ _STEP = units.Gi
 Connection = Mapping[str, Any]
 
 
+def refuse_disk_name(record: records.Record) -> None:
+    """See that a volume is not called as a disk of a flavor is.
+
+    :raises UnsuitableVolume: it is
+    """
+    if ephemeral.is_name(record.name) and not record.root:
+        raise errors.UnsuitableVolume(
+            volume=record.volume,
+            reason=f"its tag '{record.name}' is what a disk of a flavor is "
+                   'called: attach it with another one.')
+
+
 class Attachments:
     """Attaches volumes at ``/volumes/<tag or device>`` of instances.
 
@@ -206,12 +218,8 @@ class Attachments:
                 volume=record.volume,
                 reason=f'another one is at /volumes/{record.name} of the '
                        'server.')
-        if (ephemeral.is_name(record.name) and not record.root
-                and record.volume not in (each.volume for each in known)):
-            raise errors.UnsuitableVolume(
-                volume=record.volume,
-                reason=f"its tag '{record.name}' is what a disk of a flavor "
-                       'is called: attach it with another one.')
+        if record.volume not in (each.volume for each in known):
+            refuse_disk_name(record)
 
     def _is_attached(self, record: records.Record) -> bool:
         known = self._records.find(record.instance, record.volume)

@@ -181,6 +181,14 @@ class Volumes:
         """Whether an instance has a volume on this host."""
         return bool(self._records.of_instance(instance.uuid))
 
+    def refuse_disk_names(self, instance: objects.Instance) -> None:
+        """See that each volume would be attached once more.
+
+        :raises UnsuitableVolume: its name is not allowed any more
+        """
+        for record in self._records.of_instance(instance.uuid):
+            attachment.refuse_disk_name(record)
+
     def extend(self, context: Any, instance: objects.Instance,
                connection: attachment.Connection) -> None:
         """Grow the file system of a volume that Cinder has extended."""

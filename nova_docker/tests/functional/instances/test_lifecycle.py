@@ -140,7 +140,7 @@ class LifecycleTestCase(base.EngineTestCase):
     def test_that_it_is_away_is_told_again(self) -> None:
         """Nova may have been away as well."""
         self.useFixture(fixtures.MockPatchObject(lifecycle, 'RETRY', 0.01))
-        self.useFixture(fixtures.MockPatchObject(lifecycle, 'REMINDER', 3))
+        self.useFixture(fixtures.MockPatchObject(lifecycle, 'REMINDER', 0))
         self.follow()
         self.wire.cut()
         self.await_engine('lost', 'lost', 'lost')

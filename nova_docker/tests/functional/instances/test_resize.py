@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ddt
 import fixtures
 from nova.network import model
 from os_brick import exception as brick_exception
@@ -80,6 +81,21 @@ class LimitsTestCase(resizing.ResizeTestCase):
         instance = self.started()
         self.workloads.limit(instance, tests.make_flavor(memory_mb=96))
         self.power.reboot(instance, model.NetworkInfo(), hard=True)
+        self.assertEqual(64, self.limits(instance)[0])
+
+    def test_a_hard_reboot_changes_no_other(self) -> None:
+        """Who is confined to no CPU is not confined to those of today."""
+        instance = self.started()
+        name = names.workload(instance.uuid)
+        before = self.engine.container(name)['HostConfig']
+        self.power.reboot(instance, model.NetworkInfo(), hard=True)
+        self.assertEqual(before, self.engine.container(name)['HostConfig'])
+
+    def test_a_hard_reboot_with_limits_that_are_refused(self) -> None:
+        instance = self.started()
+        instance.flavor = tests.make_flavor(memory_mb=1)
+        self.power.reboot(instance, model.NetworkInfo(), hard=True)
+        self.assertTrue(self.state(instance)['Running'])
         self.assertEqual(64, self.limits(instance)[0])
 
     def test_revert_before_anything_changed(self) -> None:
@@ -176,6 +192,7 @@ class RefusedTestCase(resizing.ResizeTestCase):
         return self.engine.containers([f'{names.ROLE}={names.Role.ATTEMPT}'])
 
 
+@ddt.ddt
 class NewContainerTestCase(resizing.ResizeTestCase):
     """A capability is given to a container when it is born."""
 
@@ -225,6 +242,21 @@ class NewContainerTestCase(resizing.ResizeTestCase):
         self.revert(self.instance)
         self.inside('cat', '/since')
         self.assertEqual(96, self.limits(self.instance)[0])
+
+    @ddt.data('created', 'dead', 'removing')
+    def test_a_stand_in_without_a_disk(self, status: str) -> None:
+        """As the engine calls what it could not remove wholly."""
+        container = self.engine.container
+
+        def found(name: str) -> dict[str, Any]:
+            document = container(name)
+            if name == names.workload(self.instance.uuid):
+                document['State']['Status'] = status
+            return document
+        self.useFixture(fixtures.MockPatchObject(
+            self.engine, 'container', autospec=True, side_effect=found))
+        self.workloads.settle(self.instance)
+        self.assertTrue(self.workloads.is_aside(self.instance))
 
     def inside(self, *command: str) -> None:
         code, output = self.engine.run(names.workload(self.instance.uuid),

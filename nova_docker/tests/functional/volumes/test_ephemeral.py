@@ -121,8 +121,11 @@ class EphemeralTestCase(base.VolumesTestCase):
             'connection_info': volume.connection,
             'mount_device': '/dev/vdb'}]})
         self.inside(self.instance, 'touch', '/volumes/ephemeral0/file')
+        self.assertRaises(errors.UnsuitableVolume,
+                          self.attached.refuse_disk_names, self.instance)
         self.detach(self.instance, volume)
         self.assert_nothing_left(self.instance, volume)
+        self.attached.refuse_disk_names(self.instance)
 
     def test_one_that_was_half_made(self) -> None:
         """nova-compute was killed meanwhile."""
