@@ -79,8 +79,7 @@ class ProtocolsTestCase(base.KernelCase):
         self.assertEqual('', self.inside(instance, 'ls', '/volumes'))
         self.assert_nothing_left(instance, volume)
         self.attach(instance, volume)
-        self.assertIn(
-            hashlib.sha256(data.encode()).hexdigest(), self.inside(
-                instance, 'busybox', 'sha256sum', '/volumes/vdb/file'))
+        self.assertEqual(hashlib.sha256(data.encode()).hexdigest(),
+                         self.file_digest(instance, '/volumes/vdb/file'))
         self.detach(instance, volume)
         self.assert_nothing_left(instance, volume)

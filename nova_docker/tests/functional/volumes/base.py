@@ -183,6 +183,10 @@ class VolumesTestCase(base.EngineTestCase):
         self.assertEqual(0, code, output)
         return output.decode()
 
+    def file_digest(self, instance: objects.Instance, path: str) -> str:
+        """Return the SHA-256 of a file that a running workload reads."""
+        return self.inside(instance, 'busybox', 'sha256sum', path).split()[0]
+
     def host_path(self, instance: objects.Instance,
                   name: str = 'vdb') -> pathlib.Path:
         """Return where a volume of an instance is on the host."""

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import hashlib
 import os
 import pathlib
 import secrets
@@ -56,14 +57,14 @@ class VolumeCase(killing.KilledCase):
                              self.instance, '/dev/vdb')
 
     def write(self) -> str:
-        """Write something on the volume, and return it."""
+        """Write something on the volume, and return its digest."""
         (self.host_path(self.instance) / 'data').write_text(
             secrets.token_hex(1 << 16))
         return self.read()
 
     def read(self) -> str:
-        """Return what the server reads."""
-        return self.inside(self.instance, 'cat', '/volumes/vdb/data')
+        """Return the digest of what the server reads."""
+        return self.file_digest(self.instance, '/volumes/vdb/data')
 
     def check(self, volume: base.Volume) -> None:
         """See that a file system is whole."""
@@ -288,7 +289,7 @@ class ToolTestCase(VolumeCase):
         (place / 'data').write_text('theirs')
         base.run('umount', place)
         self.attach_it(self.restart())
-        self.assertEqual('theirs', self.read())
+        self.assertEqual(hashlib.sha256(b'theirs').hexdigest(), self.read())
 
     def test_that_goes_on(self) -> None:
         """Nothing is done with the volume until that has ended."""

@@ -43,14 +43,14 @@ class MoveCase(base.VolumesTestCase):
         self.new = self.make_volume()
 
     def fill(self) -> str:
-        """Write something, and return it."""
+        """Write something, and return its digest."""
         (self.host_path(self.instance) / 'data').write_text(
             secrets.token_hex(base.MIB))
         return self.data()
 
     def data(self) -> str:
-        """Return what the server reads."""
-        return self.inside(self.instance, 'cat', '/volumes/vdb/data')
+        """Return the digest of what the server reads."""
+        return self.file_digest(self.instance, '/volumes/vdb/data')
 
     def move(self, new: base.Volume | None = None) -> None:
         """Move it, as Nova does when Cinder asks."""
