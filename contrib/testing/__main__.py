@@ -31,6 +31,7 @@ import outcome
 from outcome import Outcome
 import process
 import stages
+from workshop import Workshop
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
@@ -83,7 +84,7 @@ def _run(chosen: list[str], home: pathlib.Path, logs: pathlib.Path) -> int:
     env = environment.clean(os.environ, SOURCE, home / 'venv')
     cloud = Dockenstack(SOURCE, home, env, logs)
     engine = Engine(logs / 'engine', logs / 'engine.log')
-    shop = stages.Workshop(SOURCE, logs, env, cloud, engine)
+    shop = Workshop(SOURCE, logs, env, cloud, engine)
     outcomes: dict[str, Outcome] = {}
     interrupted = 0
     began = time.monotonic()
@@ -105,11 +106,11 @@ def _run(chosen: list[str], home: pathlib.Path, logs: pathlib.Path) -> int:
     return interrupted or (0 if good else 1)
 
 
-def _lane(names: Iterable[str], shop: stages.Workshop) -> dict[str, Outcome]:
+def _lane(names: Iterable[str], shop: Workshop) -> dict[str, Outcome]:
     return {name: _stage(name, shop) for name in names}
 
 
-def _stage(name: str, shop: stages.Workshop) -> Outcome:
+def _stage(name: str, shop: Workshop) -> Outcome:
     log = shop.log(name)
     _say(f'\n=== {name}: {stages.STAGES[name].__doc__}',
          f'    (tail -F {log})')
