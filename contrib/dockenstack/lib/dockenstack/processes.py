@@ -86,16 +86,38 @@ def _is_of_this_system(pid: int) -> bool:
 
 
 def in_cgroup(name: str) -> list[int]:
-    """The pids of all processes in cgroups below the one named."""
+    """The pids of all processes in cgroups below the one named.
+
+    Another system on this kernel may have one of that name too, in a cgroup
+    of its own; ours is in one that we are in ourselves, the root for most.
+    """
+    own = {hierarchy: {pathlib.PurePath(path),
+                       *pathlib.PurePath(path).parents}
+           for hierarchy, path in _cgroups('self')}
     found = []
     for pid in pids():
-        try:
-            lines = (PROC / str(pid) / 'cgroup').read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if f':/{name}/' in lines and start_time(pid):
+        parents = [(hierarchy, _parent(path, name))
+                   for hierarchy, path in _cgroups(pid)
+                   if f'/{name}/' in path]
+        if (parents and start_time(pid) and
+                all(path in own[hierarchy] for hierarchy, path in parents)):
             found.append(pid)
     return found
+
+
+def _cgroups(process: int | str) -> list[tuple[str, str]]:
+    """Each hierarchy with the path of a process in it, see cgroups(7)."""
+    try:
+        lines = (PROC / str(process) / 'cgroup').read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [(hierarchy, path) for hierarchy, _, path in
+            (line.split(':', 2) for line in lines)]
+
+
+def _parent(path: str, name: str) -> pathlib.PurePath:
+    """What the cgroup named is in, of a path that leads below it."""
+    return pathlib.PurePath(path.partition(f'/{name}/')[0] or '/')
 
 
 def memory(pid: int) -> int:
