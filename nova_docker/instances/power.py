@@ -72,8 +72,10 @@ class Power:
 
         A failure leaves the workload as it was: it can be tried again.
 
-        :raises InstancePowerOnFailure: with the engine's reason
+        :raises InstancePowerOnFailure: with the engine's reason, or because
+            there is no workload
         """
+        self._found(instance)
         # What it remembers is not so any more once its disk is written to.
         self._forget(instance)
         self.prepare(instance, network_info)
@@ -90,14 +92,30 @@ class Power:
         """Bring what the workload needs before it can start.
 
         Can be run again.
+
+        :raises InstancePowerOnFailure: there is no workload, or it lacks a
+            volume
         """
-        # Without one this says so; what the start misses is something else.
-        container = self._engine.container(names.workload(instance.uuid))
+        container = self._found(instance)
         self._network.ensure(instance, network_info)
         self._workloads.follow_sandbox(instance)
         self._disks.restore(instance, container)
         self._workloads.check_volumes(instance, container)
         lxcfs.prepare()
+
+    def _found(self, instance: objects.Instance) -> client.Document:
+        """Return the workload as it is.
+
+        Nova tells its user nothing of an instance that is not found, so one
+        that somebody has removed is a failure of what needs it.
+        """
+        try:
+            return self._engine.container(names.workload(instance.uuid))
+        except errors.EngineNotFound as error:
+            raise exception.InstancePowerOnFailure(
+                reason='its container is not in the engine any more, nor is '
+                       'what was on its root disk, unless that is a volume. '
+                       'Rebuild the server to make another.') from error
 
     def off(self, instance: objects.Instance, timeout: int = 0) -> None:
         """Stop the workload; one that is stopped, or gone, stays as it is.
@@ -176,6 +194,7 @@ class Power:
         self.off(instance, 0 if hard else self.patience(instance))
         meanwhile()
         if hard:
+            self._found(instance)
             self._workloads.mend_limits(instance)
         self.on(instance, network_info)
 

@@ -126,3 +126,19 @@ class FaultTestCase(base.CloudTestCase):
             'server', 'show', failed.id, '-f', 'json')
         self.assertEqual('ERROR', shown['status'])
         self.assertIn("'/sbin/nothing'", shown['fault']['message'])
+
+    def test_somebody_removed_the_container(self) -> None:
+        """The server says so, and can be built again at its address."""
+        lost = self.make.server()
+        addresses = lost.addresses()
+        lost.stop()
+        host.engine().api.remove_container(names.workload(lost.id))
+        compute = clouds.connection('demo').compute
+        compute.start_server(lost.id)
+        self.assertIn('Rebuild the server', lost.explanation('start'))
+        lost.wait_for('SHUTOFF')
+        compute.reboot_server(lost.id, 'HARD')
+        self.assertIn('Rebuild the server', lost.fault())
+        lost.rebuild(clouds.image_id('busybox'))
+        lost.wait_for('ACTIVE')
+        self.assertEqual(addresses, lost.addresses())

@@ -202,8 +202,10 @@ class OnTestCase(PowerTestCase):
         self.assertRaises(exception.InstancePowerOnFailure, self.on, instance)
 
     def test_without_a_workload(self) -> None:
-        self.assertRaises(errors.EngineNotFound, self.on,
-                          self.make_instance())
+        """Nova records no fault of an instance that is not found."""
+        error = self.assertRaises(exception.InstancePowerOnFailure, self.on,
+                                  self.make_instance())
+        self.assertIn('Rebuild the server', error.format_message())
 
 
 class RebootTestCase(PowerTestCase):
@@ -237,7 +239,7 @@ class RebootTestCase(PowerTestCase):
         self.assertNotIn('bye', self.wait_for_log(instance, 'ready\nready'))
 
     def test_without_a_workload(self) -> None:
-        self.assertRaises(errors.EngineNotFound, self.power.reboot,
+        self.assertRaises(exception.InstancePowerOnFailure, self.power.reboot,
                           self.make_instance(), model.NetworkInfo(), True)
 
     def test_of_one_that_had_ended(self) -> None:
