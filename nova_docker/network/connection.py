@@ -31,6 +31,10 @@ from nova_docker.network import wiring
 
 LOG = logging.getLogger(__name__)
 
+_LOST = ('Somebody has ended the sandbox of this server, which runs on in the '
+         "sandbox's network: no port can be brought there until the server is "
+         'rebooted.')
+
 
 def known_ports(instance: objects.Instance) -> model.NetworkInfo:
     """Return the ports that Nova remembers, where it does not give any."""
@@ -154,13 +158,21 @@ class Connection:
                 *then: Callable[[], None]) -> None:
         """Do :meth:`ensure` for Nova's start-up.
 
+        A server that runs on without its sandbox keeps the ports it has:
+        they can't be brought where another sandbox would not be.
+
         :param then: done after it
         :raises VirtualInterfacePlugException: whatever is wrong with a port
             or the sandbox: Nova then sets that one server to ERROR and
             starts all the same
         """
         try:
-            self._ensure_and(instance, network_info, then)
+            if self._boxes.is_lost(instance.uuid):
+                LOG.warning(_LOST, instance=instance)
+                self.plug(instance, network_info)
+                _take(then)
+            else:
+                self._ensure_and(instance, network_info, then)
         except (errors.EngineUnavailable,
                 exception.VirtualInterfacePlugException):
             raise
@@ -173,7 +185,10 @@ class Connection:
         """Add one port; undone if it fails. :meth:`detach` is its twin.
 
         :param then: done when it is there; if one fails it goes again
+        :raises InterfaceAttachFailed: the server runs on without its sandbox
         """
+        if self._boxes.is_lost(instance.uuid):
+            raise exception.InterfaceAttachFailed(_LOST)
         ports = model.NetworkInfo([port])
         try:
             self._ensure_and(instance, ports, then)
@@ -188,9 +203,7 @@ class Connection:
                     network_info: model.NetworkInfo,
                     then: Iterable[Callable[[], None]]) -> None:
         self.ensure(instance, network_info)
-        with _as_plug_failure():
-            for step in then:
-                step()
+        _take(then)
 
     def detach(self, instance: objects.Instance, port: model.VIF) -> None:
         """Take one port away; can be run again."""
@@ -203,6 +216,12 @@ class Connection:
             lambda: self.unplug(instance, network_info),
             lambda: self._wires.unplug_forgotten(instance),
             lambda: self._boxes.remove(instance.uuid))
+
+
+def _take(steps: Iterable[Callable[[], None]]) -> None:
+    with _as_plug_failure():
+        for step in steps:
+            step()
 
 
 def _names(network_info: model.NetworkInfo) -> tuple[list[str], list[str]]:

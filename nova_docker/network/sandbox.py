@@ -21,8 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import contextlib
+import datetime
 import platform
 import struct
+
+from oslo_utils import timeutils
 
 from nova import exception
 from nova import objects
@@ -116,6 +119,27 @@ class Sandbox:
             self._engine.start(name)
         return int(self._engine.container(name)['State']['Pid'])
 
+    def is_lost(self, uuid: str) -> bool:
+        """Whether the workload runs on in a namespace that is not ours.
+
+        That of a sandbox that somebody has ended: the workload alone keeps
+        it, and neither a sandbox that is started again nor another workload
+        can enter it.
+        """
+        workload = self._state(names.workload(uuid))
+        if not workload.get('Running'):
+            return False
+        box = self._state(names.sandbox(uuid))
+        # What began after the workload is not what the workload has joined.
+        return not box.get('Running') or _start(box) > _start(workload)
+
+    def _state(self, name: str) -> client.Document:
+        try:
+            state: client.Document = self._engine.container(name)['State']
+        except errors.EngineNotFound:
+            return {}
+        return state
+
     def stop(self, uuid: str) -> None:
         """End the network namespace; the sandbox may be gone already.
 
@@ -127,3 +151,7 @@ class Sandbox:
     def remove(self, uuid: str) -> None:
         """Remove the sandbox; it may be gone already."""
         self._engine.remove(names.sandbox(uuid))
+
+
+def _start(state: client.Document) -> datetime.datetime:
+    return timeutils.parse_isotime(state['StartedAt'])

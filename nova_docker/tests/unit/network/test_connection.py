@@ -35,6 +35,7 @@ class ConnectionTestCase(base.TestCase):
         self.boxes = mock.create_autospec(sandbox.Sandbox, instance=True)
         self.wires = mock.create_autospec(wiring.Wiring, instance=True)
         self.boxes.ensure.return_value = 42
+        self.boxes.is_lost.return_value = False
         self.connection = connection.Connection(self.boxes, self.wires)
         self.instance = base.make_instance()
         self.ports = model.NetworkInfo([
