@@ -101,6 +101,18 @@ class UnsuitableVolume(exception.InvalidInput):
     msg_fmt = "Volume %(volume)s can't be attached: %(reason)s"
 
 
+class NoContainer(exception.InstanceInvalidState):
+    """A server whose container somebody has removed from the engine.
+
+    Nova records no fault of an instance that is not found, or takes it for
+    deleted, so that is a failure of whatever needs the container.
+    """
+
+    msg_fmt = ("Its container is not in the engine any more, nor is what was "
+               "on its root disk, unless that is a volume. Rebuild the server "
+               "to make another.")
+
+
 def output(error: Exception) -> str:
     """Return what went wrong, without a command and its passwords."""
     if isinstance(error, processutils.ProcessExecutionError):

@@ -73,6 +73,8 @@ class Snapshot:
         image.
 
         :param update_task_state: tells Nova how far it is
+        :raises NoContainer: somebody has removed the workload
+        :raises InstanceNotRunning: the instance was deleted meanwhile
         """
         def committed() -> None:
             update_task_state(
@@ -80,7 +82,25 @@ class Snapshot:
                 expected_state=task_states.IMAGE_PENDING_UPLOAD)
 
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
-        self.upload(context, instance, image_id, committed)
+        try:
+            self.upload(context, instance, image_id, committed)
+        except errors.EngineNotFound as error:
+            raise self._lost(instance, error) from error
+
+    def _lost(self, instance: objects.Instance,
+              error: errors.EngineNotFound) -> Exception:
+        """Return what to tell Nova of something that the engine has not.
+
+        Nova takes a server that is not found for one that was deleted, says
+        nothing to its user, and leaves it in its task for ever.
+        """
+        if _is_deleted(instance):
+            return exception.InstanceNotRunning(instance_id=instance.uuid)
+        try:
+            self._engine.container(names.workload(instance.uuid))
+        except errors.EngineNotFound:
+            return errors.NoContainer()
+        return errors.EngineError(error.message)
 
     def upload(self, context: nova_context.RequestContext,
                instance: objects.Instance, image_id: str,
@@ -126,13 +146,9 @@ class Snapshot:
         workload = names.workload(instance.uuid)
         with futures.ThreadPoolExecutor(1, 'room') as beside:
             found = beside.submit(room.needed, self._engine, workload)
-            try:
-                self._engine.commit(
-                    workload, reference, pause=True,
-                    changes=(f'LABEL {names.ROLE}={_ROLE}',))
-            except errors.EngineNotFound as error:
-                raise exception.InstanceNotRunning(
-                    instance_id=instance.uuid) from error
+            self._engine.commit(
+                workload, reference, pause=True,
+                changes=(f'LABEL {names.ROLE}={_ROLE}',))
             return found.result()
 
     @staticmethod
@@ -142,6 +158,15 @@ class Snapshot:
         except errors.EngineError as error:
             LOG.warning('%s is left behind in the engine: %s', name,
                         error.message)
+
+
+def _is_deleted(instance: objects.Instance) -> bool:
+    """Tell whether Nova has deleted a server meanwhile, or is at it."""
+    try:
+        instance.refresh()
+    except exception.InstanceNotFound:
+        return True
+    return bool(instance.task_state == task_states.DELETING)
 
 
 def _fill(image: upload.Upload,

@@ -27,6 +27,7 @@ from nova import exception
 from nova.image import glance as nova_glance
 from nova import objects
 
+from nova_docker import errors
 from nova_docker.images import room
 from nova_docker.images import snapshot
 from nova_docker.instances import query
@@ -275,6 +276,33 @@ class SnapshotTest(base.ImageTestCase):
         self.assertRaises(error, self.snapshot, server)
         # The engine may still be at work on what nobody reads any more.
         self.assert_holds(before)
+        self.assertEqual('running', self.state(server)['Status'])
+
+    def test_without_a_container(self) -> None:
+        """Nova would take it for deleted, and leave it in its task."""
+        server = self.make_instance()
+        self.useFixture(fixtures.MockPatchObject(
+            objects.Instance, 'refresh', autospec=True))
+        before = self.holdings()
+        error = self.assertRaises(errors.NoContainer, self.snapshot, server)
+        self.assertIn('Rebuild the server', error.format_message())
+        self.assert_holds(before)
+
+    def test_somebody_removes_what_is_read(self) -> None:
+        server = self.start()
+        self.useFixture(fixtures.MockPatchObject(
+            objects.Instance, 'refresh', autospec=True))
+
+        def update(context: context.RequestContext, image_id: str,
+                   *args: Any, **kwargs: Any) -> dict[str, Any]:
+            self.engine.remove(f'nova-snapshot-{image_id}')
+            return self._update(context, image_id, *args, **kwargs)
+
+        self.useFixture(fixtures.MockPatchObject(
+            room, 'needed', autospec=True, return_value=None))
+        self.image_api.update.side_effect = update
+        error = self.assertRaises(errors.EngineError, self.snapshot, server)
+        self.assertNotIsInstance(error, errors.EngineNotFound)
         self.assertEqual('running', self.state(server)['Status'])
 
     def test_a_failure_before_the_upload(self) -> None:

@@ -21,10 +21,13 @@ import tarfile
 from typing import Any
 from unittest import mock
 
+import ddt
 import fixtures
+from nova.compute import task_states
 from nova import context
 from nova import exception
 from nova.image import glance
+from nova import objects
 
 from nova_docker.engine import client
 from nova_docker import errors
@@ -44,6 +47,7 @@ IMAGE = {'Architecture': 'amd64', 'Os': 'linux', 'Created': 'today',
              names.UUID: 'u', 'version': '1'}, 'Hostname': 'someone'}}
 
 
+@ddt.ddt
 class SnapshotTest(base.TestCase):
 
     def setUp(self) -> None:
@@ -242,8 +246,48 @@ class SnapshotTest(base.TestCase):
         self.assertEqual('remove', self.done[-1])
 
     def test_the_first_failure_is_the_one_told(self) -> None:
-        self.engine.commit.side_effect = errors.EngineNotFound('no container')
+        self.engine.commit.side_effect = errors.EngineConflict('first')
         self.engine.remove_image.side_effect = errors.EngineUnavailable('')
+        error = self.assertRaises(errors.EngineConflict, self.snapshot)
+        self.assertEqual('first', error.message)
+
+    def lose(self, *calls: str) -> None:
+        """Have the engine miss what these calls are about."""
+        for call in calls:
+            getattr(self.engine, call).side_effect = errors.EngineNotFound(
+                f'no {call}')
+
+    def refreshed(self, effect: Any = None) -> None:
+        """Have the database know the server as it is here, or otherwise."""
+        self.useFixture(fixtures.MockPatchObject(
+            objects.Instance, 'refresh', autospec=True, side_effect=effect))
+
+    def test_without_a_container_its_user_hears_of_it(self) -> None:
+        """Nova says nothing of what is not found, and the task would stay."""
+        self.refreshed()
+        self.lose('commit', 'container')
+        error = self.assertRaises(errors.NoContainer, self.snapshot)
+        self.assertIn('Rebuild the server', error.format_message())
+
+    @ddt.data('create', 'image', 'export')
+    def test_what_is_removed_meanwhile_is_a_failure(self, call: str) -> None:
+        self.refreshed()
+        self.lose(call)
+        error = self.assertRaises(errors.EngineError, self.snapshot)
+        self.assertNotIsInstance(error, errors.EngineNotFound)
+        self.assertEqual(f'no {call}', error.message)
+
+    def test_of_one_that_is_gone(self) -> None:
+        """That is how Nova knows a server that was deleted meanwhile."""
+        self.refreshed(exception.InstanceNotFound(instance_id='gone'))
+        self.lose('commit', 'container')
+        self.assertRaises(exception.InstanceNotRunning, self.snapshot)
+
+    def test_of_one_that_is_being_deleted(self) -> None:
+        def refresh(instance: objects.Instance) -> None:
+            instance.task_state = task_states.DELETING
+        self.refreshed(refresh)
+        self.lose('export')
         self.assertRaises(exception.InstanceNotRunning, self.snapshot)
 
     def test_leftovers_of_a_killed_process_go(self) -> None:
