@@ -25,6 +25,19 @@ source "$(dirname "${BASH_SOURCE[0]}")/volumes.sh"
 
 # Install
 
+# What would end stack.sh for want of an image shall end it at once.
+function check_image_file {
+    if [[ -z "$NOVA_DOCKER_IMAGE_FILE" ]]; then
+        if ! is_ubuntu; then
+            die $LINENO "Set NOVA_DOCKER_IMAGE_FILE: an image is made of" \
+                "Debian's or Ubuntu's packages only."
+        fi
+    elif [[ ! -f "$NOVA_DOCKER_IMAGE_FILE" ]]; then
+        die $LINENO "NOVA_DOCKER_IMAGE_FILE names no file:" \
+            "$NOVA_DOCKER_IMAGE_FILE"
+    fi
+}
+
 function start_docker {
     if ! is_service_enabled n-cpu; then
         return
@@ -111,7 +124,14 @@ function install_nova_docker {
 # Configure
 
 function configure_nova_docker {
+    # It writes to the same file in the background, and of two that do so at
+    # once one may lose what the other wrote.
+    async_wait configure_neutron_nova
     iniset "$NOVA_CONF" DEFAULT compute_driver docker.DockerDriver
+    # Where the driver listens for the proxy, which may be on another node, and
+    # where DevStack has other hypervisors listen: without brackets if IPv6.
+    iniset "$NOVA_CONF" serial_console proxyclient_address \
+        "$(iniget "$NOVA_CONF" DEFAULT my_ip)"
     if [[ "$NOVA_DOCKER_LXCFS" == True ]] && lxcfs_serves; then
         iniset "$NOVA_CONF" docker lxcfs required
     fi
@@ -132,10 +152,10 @@ function configure_nova_docker_images {
 }
 
 # DevStack tells the bridges that it makes of which datapath they are. The one
-# of servers is OVN's own, of the kernel's datapath if nothing else is said.
+# of servers is OVN's own. It outlives unstack.sh, and where nothing is said
+# OVN leaves it the datapath that it had.
 function choose_ovn_datapath {
-    if is_service_enabled ovn-controller \
-            && [[ "$OVS_DATAPATH_TYPE" != system ]]; then
+    if is_service_enabled ovn-controller; then
         sudo ovs-vsctl set open_vswitch . \
             external-ids:ovn-bridge-datapath-type="$OVS_DATAPATH_TYPE"
     fi
@@ -146,6 +166,13 @@ function choose_ovn_datapath {
 function forward_public_network {
     local change=$1
     local direction
+    # An engine without iptables drops nothing.
+    if [[ "$change" == allow ]] \
+            && ! sudo iptables -S DOCKER-USER > /dev/null 2>&1; then
+        echo_summary 'Docker has no chain DOCKER-USER: its firewall stays' \
+            'as it is'
+        return
+    fi
     for direction in -i -o; do
         sudo iptables -D DOCKER-USER "$direction" "$PUBLIC_BRIDGE" \
             -j ACCEPT 2> /dev/null || true
@@ -167,10 +194,6 @@ function ask_dockenstack {
 function upload_nova_docker_images {
     local archive=$NOVA_DOCKER_IMAGE_FILE
     if [[ -z "$archive" ]]; then
-        if ! is_ubuntu; then
-            die $LINENO "Set NOVA_DOCKER_IMAGE_FILE: an image is made of" \
-                "Debian's or Ubuntu's packages only."
-        fi
         archive=$NOVA_DOCKER_DATA/ssh.tar
         ask_dockenstack image ssh "$archive"
     fi
@@ -180,7 +203,11 @@ function upload_nova_docker_images {
             -o "$NOVA_DOCKER_DATA/$DEFAULT_IMAGE_FILE_NAME"
     else
         DEFAULT_IMAGE_FILE_NAME=$(basename "$archive")
-        cp "$archive" "$NOVA_DOCKER_DATA/"
+        local copy=$NOVA_DOCKER_DATA/$DEFAULT_IMAGE_FILE_NAME
+        # It may be what the plugin made the time before.
+        if [[ ! "$archive" -ef "$copy" ]]; then
+            cp "$archive" "$copy"
+        fi
     fi
     # Where DevStack tells Tempest to look.
     # shellcheck disable=SC2034
@@ -256,6 +283,9 @@ function clean_nova_docker {
 
 case "$1 $2" in
     'stack pre-install')
+        if is_service_enabled glance; then
+            check_image_file
+        fi
         echo_summary 'Starting Docker'
         start_docker
         ;;

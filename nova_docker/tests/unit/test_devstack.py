@@ -94,13 +94,85 @@ class DevStackTestCase(base.BaseTestCase):
         self.assertIn(['snapshot', 'True'], told)
         self.assertEqual({'True', 'False'}, {value for _, value in told})
 
-    def test_ovn_is_told_of_a_datapath_that_is_not_the_kernels(self) -> None:
-        for kind, told in (
-                ('system', []),
-                ('netdev', ['ovs-vsctl set open_vswitch . '
-                            'external-ids:ovn-bridge-datapath-type=netdev'])):
-            self.assertEqual(told, self._call(
-                'choose_ovn_datapath', OVS_DATAPATH_TYPE=kind))
+    def test_ovn_is_told_of_any_datapath(self) -> None:
+        # Of the kernel's as well: br-int may be of another since last time.
+        for kind in ('system', 'netdev'):
+            self.assertEqual(
+                ['ovs-vsctl set open_vswitch . '
+                 f'external-ids:ovn-bridge-datapath-type={kind}'],
+                self._call('choose_ovn_datapath', OVS_DATAPATH_TYPE=kind))
+
+    def test_it_waits_for_who_writes_novas_configuration(self) -> None:
+        done = self._call(
+            'configure_nova_docker', NOVA_CONF='nova.conf',
+            NOVA_CONF_DIR='/etc/nova', NOVA_DOCKER_DIR='/nova-docker',
+            NOVA_DOCKER_LXCFS='False', async_wait='echo "wait $*"',
+            iniset='echo "$*"', iniget='echo 2001:db8::1')
+        self.assertEqual('wait configure_neutron_nova', done[0])
+        self.assertIn(
+            'nova.conf serial_console proxyclient_address 2001:db8::1', done)
+
+    def test_the_serial_proxy_is_where_the_api_is(self) -> None:
+        for services, enabled in (('n-api n-cpu', ['enable n-sproxy']),
+                                  ('n-cpu', ['NOVA_SERIAL_ENABLED=True'])):
+            self.assertEqual(
+                ['disable n-novnc n-spice', *enabled],
+                self._bash(
+                    f'function is_service_enabled {{'
+                    f' [[ " {services} " == *" $1 "* ]]; }}',
+                    'function trueorfalse { echo "$1"; }',
+                    'function is_ubuntu { true; }',
+                    'function disable_service { echo "disable $*"; }',
+                    'function enable_service { echo "enable $*"; }',
+                    f'source {_DEVSTACK}/settings',
+                    'declare -p NOVA_SERIAL_ENABLED 2> /dev/null'
+                    ' | cut -d " " -f 3- | tr -d \\"',
+                    DEST='/opt/stack', DATA_DIR='/opt/stack/data'))
+
+    def test_an_image_that_is_not_there_ends_it_at_once(self) -> None:
+        machine = {'die': 'shift; echo "$*"', 'is_ubuntu': 'true'}
+        for path, said in (('', []), (__file__, []), (
+                '/nowhere.tar',
+                ['NOVA_DOCKER_IMAGE_FILE names no file: /nowhere.tar'])):
+            self.assertEqual(said, self._call(
+                'check_image_file', NOVA_DOCKER_IMAGE_FILE=path, **machine))
+        said = self._call('check_image_file', NOVA_DOCKER_IMAGE_FILE='',
+                          **{**machine, 'is_ubuntu': 'false'})
+        self.assertEqual(1, len(said))
+        self.assertIn('NOVA_DOCKER_IMAGE_FILE', said[0])
+
+    def test_an_image_may_be_where_it_is_copied_to(self) -> None:
+        kept = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        other = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        for folder in (kept, other):
+            archive = folder / 'ssh.tar.zst'
+            archive.write_text(os.fspath(folder))
+            uploaded = self._call(
+                'upload_nova_docker_images', openstack='echo "${@: -1}"',
+                NOVA_DOCKER_IMAGE_FILE=os.fspath(archive),
+                NOVA_DOCKER_DATA=os.fspath(kept), DEFAULT_IMAGE_NAME='ssh',
+                REGION_NAME='')
+            self.assertEqual(2 * [os.fspath(kept / archive.name)], uploaded)
+            self.assertEqual(os.fspath(folder),
+                             (kept / archive.name).read_text())
+
+    def test_the_firewall_lets_the_public_bridge_pass(self) -> None:
+        allowed = self._call('forward_public_network allow',
+                             PUBLIC_BRIDGE='br-ex')
+        self.assertEqual(
+            ['iptables -D DOCKER-USER -i br-ex -j ACCEPT',
+             'iptables -I DOCKER-USER -i br-ex -j ACCEPT',
+             'iptables -D DOCKER-USER -o br-ex -j ACCEPT',
+             'iptables -I DOCKER-USER -o br-ex -j ACCEPT'], allowed)
+
+    def test_an_engine_may_have_no_firewall(self) -> None:
+        machine = {'PUBLIC_BRIDGE': 'br-ex', 'sudo': 'false',
+                   'echo_summary': 'echo "$*"'}
+        said = self._call('forward_public_network allow', **machine)
+        self.assertEqual(1, len(said))
+        self.assertIn('DOCKER-USER', said[0])
+        self.assertEqual(
+            [], self._call('forward_public_network deny', **machine))
 
     def test_lxcfs_is_described_while_it_is_stacked(self) -> None:
         units = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -154,6 +226,7 @@ class DevStackTestCase(base.BaseTestCase):
     def _call(self, function: str, **machine: str) -> list[str]:
         """Return what a function of the plugin would have root do.
 
+        :param function: its name, and its arguments
         :param machine: variables in capitals, and functions' bodies
         """
         functions = {'is_service_enabled': 'true', 'sudo': 'echo "$*"'}
@@ -161,11 +234,14 @@ class DevStackTestCase(base.BaseTestCase):
                       if not name.isupper()}
         variables = {name: value for name, value in machine.items()
                      if name.isupper()}
-        script = '\n'.join((
+        return self._bash(
             f'source {_DEVSTACK}/plugin.sh "" ""',
             *(f'function {name} {{ {body}; }}'
               for name, body in functions.items()),
-            function))
+            function, **variables)
+
+    def _bash(self, *lines: str, **variables: str) -> list[str]:
         return subprocess.run(
-            ['bash', '-euc', script], check=True, stdout=subprocess.PIPE,
-            text=True, env={**os.environ, **variables}).stdout.splitlines()
+            ['bash', '-euc', '\n'.join(lines)], check=True,
+            stdout=subprocess.PIPE, text=True,
+            env={**os.environ, **variables}).stdout.splitlines()
