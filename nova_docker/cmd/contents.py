@@ -22,8 +22,10 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import pathlib
 import platform
+import stat
 import sys
 import tarfile
 from typing import Any
@@ -90,33 +92,40 @@ def of_engine(engine: client.Engine, reference: str) -> Content:
                 saved, None, architectures=(found['Architecture'],),
                 limit=_UNLIMITED)
     return Content(found['Id'], 'docker',
-                   _machine(found['Architecture']),
+                   _machine(found['Architecture'] or platform.machine()),
                    found['Size'], found['Size'], pieces, False)
 
 
 def of_file(path: pathlib.Path, report: Callable[
-        [Iterable[bytes]], Iterator[bytes]] = iter) -> Content:
+        [int, Iterable[bytes]], Iterator[bytes]] = lambda _, pieces:
+        iter(pieces)) -> Content:
     """Return the image in an archive, which is read twice to check it.
 
-    :param report: is shown what is read
+    :param report: is shown how long it is, and what is read
     :raises Unacceptable: for what no compute host would take
+    :raises OSError: for what is not there
     """
+    if os.fspath(path) == '-' or not stat.S_ISREG(path.stat().st_mode):
+        raise limits.Unacceptable(
+            f'{path} is no regular file, and it is read more than once: save '
+            'it to one first')
+    size = path.stat().st_size
     digest = hashlib.sha256()
 
     def hashed() -> Iterator[bytes]:
-        for piece in report(_read(path)):
+        for piece in report(size, _read(path)):
             digest.update(piece)
             yield piece
     if rootfs.is_one(hashed(), limit=_UNLIMITED):
         architecture = platform.machine()
         container_format = 'bare'
         unpacked = sum(map(len, rootfs.checked(
-            report(_read(path)), limit=_UNLIMITED)))
+            report(size, _read(path)), limit=_UNLIMITED)))
     else:
-        architecture, unpacked = _examined(report(_read(path)))
+        architecture, unpacked = _examined(report(size, _read(path)))
         container_format = 'docker'
     return Content(f'sha256:{digest.hexdigest()}', container_format,
-                   _machine(architecture), unpacked, path.stat().st_size,
+                   _machine(architecture), unpacked, size,
                    lambda: _read(path), True)
 
 

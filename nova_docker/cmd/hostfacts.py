@@ -15,11 +15,9 @@
 from __future__ import annotations
 
 import ctypes
-import grp
 import importlib
 import importlib.metadata
 import os
-import pwd
 import shlex
 import sys
 import time
@@ -28,12 +26,14 @@ from typing import Final
 import nova.conf.neutron
 from nova import exception
 from nova import utils
+from os_brick import privileged as os_brick_privsep
 import os_vif
 from oslo_privsep import daemon
 from oslo_privsep import priv_context
 from ovs import stream
 from vif_plug_ovs import privsep as os_vif_privsep
 
+from nova_docker.cmd import enginesocket
 from nova_docker.cmd import outcome
 from nova_docker.conf import CONF
 from nova_docker.conf import options
@@ -71,25 +71,16 @@ def configuration() -> outcome.Result:
 
 def access() -> outcome.Result:
     """See that this user may open the engine's socket."""
-    path = CONF.docker.url.removeprefix('unix://')
-    try:
-        group = grp.getgrgid(os.stat(path).st_gid)
-    except OSError as error:
-        return outcome.bad(f'There is no socket at {path} ({error.strerror}): '
-                           'start Docker Engine, or set [docker] url.')
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    if not os.access(path, os.R_OK | os.W_OK):
-        if user in group.gr_mem:
-            return outcome.bad(
-                f'{user} is in the group {group.gr_name} since this session '
-                'began: log in again, and restart nova-compute.')
-        return outcome.bad(
-            f'{user} may not open {path}: "usermod --append --groups '
-            f'{group.gr_name} {user}", and restart nova-compute.')
-    if user == 'root':
+    url = CONF.docker.url
+    trouble = enginesocket.trouble(url, '[docker] url', 'log in again and '
+                                   'restart nova-compute')
+    if trouble:
+        return outcome.bad(trouble)
+    if not os.geteuid():
         return outcome.good('root may do everything: run this as the user of '
                             'nova-compute to know of that user.')
-    return outcome.good(f'{user} may open {path}.')
+    return outcome.good(f'{enginesocket.user_name()} may open '
+                        f"{url.removeprefix('unix://')}.")
 
 
 def plugins() -> outcome.Result:
@@ -160,7 +151,7 @@ def daemons() -> outcome.Result:
 def _contexts() -> list[priv_context.PrivContext]:
     ours = [each for each in vars(privsep).values()
             if isinstance(each, priv_context.PrivContext)]
-    return [*ours, os_vif_privsep.vif_plug]
+    return [*ours, os_vif_privsep.vif_plug, os_brick_privsep.default]
 
 
 def _unattended(command: list[str]) -> list[str]:

@@ -21,9 +21,7 @@ import functools
 import html
 import os
 import pathlib
-import signal
 import sys
-from types import FrameType
 from typing import Any
 from typing import Final
 
@@ -32,7 +30,9 @@ import openstack
 from openstack import exceptions
 
 from nova_docker.cmd import contents
+from nova_docker.cmd import enginesocket
 from nova_docker.cmd import imageservice
+from nova_docker.cmd import interruption
 from nova_docker.cmd import progress
 from nova_docker.cmd import transfer
 from nova_docker.engine import client
@@ -129,8 +129,8 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
         '--file', type=pathlib.Path, metavar='ARCHIVE',
         help='take it from this file, which docker save wrote, or which is '
              'an OCI image layout or a root file system in a tar archive, '
-             'maybe compressed with gzip or zstd; NAME is then what Glance '
-             'calls it')
+             'maybe compressed with gzip or zstd; it is read more than once; '
+             'NAME is then what Glance calls it')
     parser.add_argument(
         '--min-disk', type=int, metavar='GIB',
         help='GiB of root disk that a flavor must have (default: the size '
@@ -166,12 +166,12 @@ def _report(quiet: bool, label: str, total: int,
 
 
 def _push(arguments: argparse.Namespace, engine: client.Engine,
-          service: imageservice.ImageService) -> str:
+          service: imageservice.ImageService,
+          _: interruption.Interruption) -> str:
     report = functools.partial(_report, arguments.quiet)
     if arguments.file:
-        size = arguments.file.stat().st_size
         content = contents.of_file(arguments.file, functools.partial(
-            report, f'check {arguments.name}', size))
+            report, f'check {arguments.name}'))
     else:
         content = contents.of_engine(engine, arguments.name)
     asked = {key: getattr(arguments, key)
@@ -187,21 +187,26 @@ def _push(arguments: argparse.Namespace, engine: client.Engine,
 
 
 def _pull(arguments: argparse.Namespace, engine: client.Engine,
-          service: imageservice.ImageService) -> str:
+          service: imageservice.ImageService,
+          interrupted: interruption.Interruption) -> str:
     return transfer.pull(engine, service, arguments.name, arguments.as_name,
-                         functools.partial(_report, arguments.quiet))
+                         functools.partial(_report, arguments.quiet),
+                         interrupted.once_sent)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _said(error: Any) -> str:
+def _said(error: Any, docker_url: str) -> str:
     """Return an error as one sentence."""
     if isinstance(error, limits.Unacceptable):
         words = error.reason
+    elif isinstance(error, errors.EngineUnavailable):
+        words = enginesocket.trouble(
+            docker_url, '--docker-url or DOCKER_HOST', 'log in again') or (
+            f'Docker Engine does not answer at {docker_url}: {error.message}')
     elif isinstance(error, errors.EngineError):
         words = f'Docker Engine: {error.message}'
+    elif isinstance(error, keystone_exceptions.MissingRequiredOptions):
+        words = (f'{error}: name a cloud of clouds.yaml with --os-cloud or '
+                 'OS_CLOUD')
     else:
         words = html.unescape(str(getattr(error, 'details', None) or error))
     return ' '.join(words.split())
@@ -214,12 +219,12 @@ def main(given: list[str] | None = None) -> int:
     :returns: its exit status
     """
     arguments = _parser().parse_args(given)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with openstack.connect(cloud=arguments.os_cloud) as connection:
+        with (interruption.Interruption() as interrupted,
+              openstack.connect(cloud=arguments.os_cloud) as connection):
             sys.stdout.write('{}\n'.format(arguments.run(
                 arguments, client.Engine(arguments.docker_url),
-                imageservice.ImageService(connection))))
+                imageservice.ImageService(connection), interrupted)))
     except KeyboardInterrupt:
         sys.stderr.write('nova-docker-image: interrupted\n')
         return 130
@@ -227,7 +232,8 @@ def main(given: list[str] | None = None) -> int:
             exceptions.SDKException,
             keystone_exceptions.ClientException) as error:
         sys.stderr.write(limits.printable(
-            f'nova-docker-image: {arguments.name}: {_said(error)}') + '\n')
+            f'nova-docker-image: {arguments.name}: '
+            f'{_said(error, arguments.docker_url)}') + '\n')
         return 1
     return 0
 

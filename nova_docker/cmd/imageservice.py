@@ -66,8 +66,9 @@ class ImageService:
         :raises Unacceptable: if there is none, or more than one
         """
         answer = self._api.get(f'/images/{urllib.parse.quote(name, safe="")}')
-        if answer.ok:
-            return dict(answer.json())
+        # The path of no image, as '.' is one, leads to a list of them.
+        if answer.ok and 'id' in (image := answer.json()):
+            return dict(image)
         found = (list(self._images(name=_literal(name)))
                  or list(self._images(name=_literal(findable(name)))))
         if len(found) != 1:

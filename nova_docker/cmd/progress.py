@@ -14,12 +14,18 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+import contextlib
+import os
 import sys
 import time
 from typing import Final
 from typing import TextIO
 
 _WIDTH: Final = 30
+#: A bar with less is none.
+_NARROW: Final = 10
+#: Columns of a terminal that does not tell.
+_COLUMNS: Final = 80
 #: Seconds between two pictures.
 _PAUSE: Final = 0.1
 _MIB: Final = 1024 ** 2
@@ -61,12 +67,35 @@ class Bar:
         self._drawn = now
         share = min(self._done / self._total, 1) if self._total else 1
         rate = self._done / _MIB / max(now - self._begun, _PAUSE)
-        filled = int(share * _WIDTH)
-        self._write(
-            f'\r{self._label} [{"#" * filled}{"." * (_WIDTH - filled)}] '
-            f'{share:4.0%} {self._done / _MIB:.1f} MiB {rate:.1f} MiB/s ')
+        self._write('\r' + self._line(
+            share, f'{share:4.0%} {self._done / _MIB:.1f} MiB '
+            f'{rate:.1f} MiB/s'))
+
+    def _line(self, share: float, figures: str) -> str:
+        """Return a line as wide as the terminal, and no wider.
+
+        What is wrapped can't be drawn over, nor what a longer line has left.
+        """
+        room = self._columns() - 1
+        rest = room - len(f' {figures}')
+        width = min(_WIDTH, rest - len(f'{self._label} []'))
+        filled = int(share * width)
+        bar = (f' [{"#" * filled}{"." * (width - filled)}]'
+               if width >= _NARROW else '')
+        label = self._label
+        if len(label + bar) > rest:
+            label = f'{label[:max(rest - 3, 0)]}...'
+        return f'{label}{bar} {figures}'[:room].ljust(room)
+
+    def _columns(self) -> int:
+        with contextlib.suppress(OSError):
+            return os.get_terminal_size(
+                self._stream.fileno()).columns or _COLUMNS
+        return _COLUMNS
 
     def _write(self, text: str) -> None:
-        if self._stream.isatty():
-            self._stream.write(text)
-            self._stream.flush()
+        # The terminal may be closed by now, and what goes on must not end.
+        with contextlib.suppress(OSError):
+            if self._stream.isatty():
+                self._stream.write(text)
+                self._stream.flush()

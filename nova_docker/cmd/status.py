@@ -23,6 +23,7 @@ from typing import Final
 
 from nova import exception
 from oslo_config import cfg
+from oslo_log import log as logging
 from oslo_upgradecheck import upgradecheck
 
 from nova_docker.cmd import enginefacts
@@ -32,6 +33,8 @@ from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import startup
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds that one answer of the engine may take.
 _PATIENCE: Final = 20
@@ -69,8 +72,9 @@ exit status:
   255  the check itself failed, as for a configuration that can't be read
 
 files:
-  /etc/nova/nova.conf and, where there is one, /etc/nova/nova-compute.conf, or
-  what --config-file names: use what nova-compute uses
+  /etc/nova/nova.conf and, where they are, /etc/nova/nova-compute.conf and
+  what is in /etc/nova/nova.conf.d and /etc/nova/nova-compute.conf.d, or what
+  --config-file and --config-dir name: use what nova-compute uses
 
 see also: nova-status(1), nova-compute(1)
 """
@@ -90,6 +94,10 @@ def _judged(check: Callable[[Any], outcome.Result]
         except (cfg.Error, ValueError, OSError,
                 exception.NovaException) as error:
             return outcome.bad(str(error))
+        except Exception as error:
+            # The others must have their say.
+            LOG.debug('A check failed', exc_info=True)
+            return outcome.bad(f'The check itself failed, with {error!r}.')
     return judged
 
 
@@ -204,10 +212,14 @@ def main(arguments: list[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     # oslo.config would format the help as it formats options.
-    _parser().parse_args(given)
+    named = _parser().parse_args(given).config_dir
+    # It would look for the directories of a program of this name.
+    found = [] if named else cfg.find_config_dirs(project='nova',
+                                                  prog='nova-compute')
+    directories = [f'--config-dir={each}' for each in found]
     try:
         return int(upgradecheck.main(
-            CONF, 'nova', Commands(), given,
+            CONF, 'nova', Commands(), [*directories, *given],
             cfg.find_config_files(project='nova', prog='nova-compute')))
     except cfg.Error as error:
         sys.stderr.write(f'nova-docker-status: {error}\n')

@@ -25,6 +25,8 @@ from typing import Final
 from typing import TypeAlias
 import uuid
 
+from openstack import exceptions
+from oslo_log import log as logging
 from oslo_utils import units
 
 from nova_docker.cmd import contents
@@ -39,7 +41,12 @@ from nova_docker.images import store
 from nova_docker import names
 
 #: Shows that pieces pass: what is done with them, and about how many bytes.
+LOG = logging.getLogger(__name__)
+
 Report: TypeAlias = Callable[[str, int, Iterable[bytes]], Iterator[bytes]]
+#: Keeps an interruption back until the end, once all pieces are sent.
+Hold: TypeAlias = Callable[
+    [Iterable[bytes]], contextlib.AbstractContextManager[Iterator[bytes]]]
 
 #: MiB below which an engine makes no container.
 MIN_RAM: Final = 6
@@ -68,8 +75,20 @@ def push(content: contents.Content, service: imageservice.ImageService,
                              _sent(content, name, report))
     for other in before:
         if other['id'] != image['id']:
-            service.change(other, {'os_hidden': True})
+            _hide(service, other)
     return str(image['id']), same is None
+
+
+def _hide(service: imageservice.ImageService,
+          image: imageservice.Image) -> None:
+    """Take its name from an image: what has it now is in Glance already."""
+    try:
+        service.change(image, {'os_hidden': True})
+    except exceptions.NotFoundException:
+        pass  # somebody has deleted it meanwhile
+    except exceptions.SDKException as error:
+        LOG.warning('The image %s keeps the name %s too, and can not be '
+                    'hidden: %s', image['id'], image['name'], error)
 
 
 def _attributes(content: contents.Content) -> dict[str, Any]:
@@ -92,7 +111,8 @@ def _sent(content: contents.Content, name: str,
 
 
 def pull(engine: client.Engine, service: imageservice.ImageService,
-         name: str, reference: str | None, report: Report) -> str:
+         name: str, reference: str | None, report: Report,
+         hold: Hold) -> str:
     """Have a Glance image in the engine.
 
     As on its way into a compute host, it is checked from end to end, and
@@ -101,6 +121,8 @@ def pull(engine: client.Engine, service: imageservice.ImageService,
     :param name: or id, of the Glance image
     :param reference: what the engine calls it; by default what is asked for
         if that has a tag, else as Glance does
+    :param hold: keeps what would interrupt it until the engine is done with
+        what it got, which it does not drop with its client
     :returns: what the engine calls it
     :raises Unacceptable: for what no compute host would take, and for a name
         that the engine can't give it
@@ -111,19 +133,29 @@ def pull(engine: client.Engine, service: imageservice.ImageService,
     reference = tagged(asked)
     if image['status'] != 'active':
         raise limits.Unacceptable(f"its status is {image['status']}")
-    arriving = f'nova-docker/pull:{uuid.uuid4()}'
-    with contextlib.closing(service.fetch(image)) as fetched:
-        pieces = report(f'pull {name}', image['size'], fetched)
-        _take(engine, image, pieces, arriving)
-    try:
+    with _arriving(engine) as arriving:
+        with contextlib.closing(service.fetch(image)) as fetched:
+            pieces = report(f'pull {name}', image['size'], fetched)
+            _take(engine, image, pieces, arriving, hold)
         # Else who owns the Glance image has chosen, and may not take a name
         # from what has it.
         if not is_users:
             _refuse_taken(engine, reference, arriving)
         engine.tag_image(arriving, reference)
-    finally:
-        engine.remove_image(arriving)
     return reference
+
+
+@contextlib.contextmanager
+def _arriving(engine: client.Engine) -> Iterator[str]:
+    """Yield a name for what is on its way, which nothing has in the end."""
+    reference = f'nova-docker/pull:{uuid.uuid4()}'
+    try:
+        yield reference
+    except BaseException:
+        with contextlib.suppress(errors.EngineError):
+            engine.remove_image(reference)
+        raise
+    engine.remove_image(reference)
 
 
 def _refuse_taken(engine: client.Engine, reference: str, image: str) -> None:
@@ -136,19 +168,21 @@ def _refuse_taken(engine: client.Engine, reference: str, image: str) -> None:
 
 
 def _take(engine: client.Engine, image: imageservice.Image,
-          pieces: Iterator[bytes], reference: str) -> None:
+          pieces: Iterator[bytes], reference: str, hold: Hold) -> None:
     stream: Iterator[bytes]
     kind = image['container_format'], image['disk_format']
     if kind == ('docker', 'raw'):
         stream = archive.sanitised(
             pieces, reference, architectures=store.architectures(),
             limit=_limit())
-        with store.all_or_nothing(engine, stream, reference) as source:
-            engine.load_image(source)
+        with store.all_or_nothing(engine, stream, reference) as source, \
+                hold(source) as sent:
+            engine.load_image(sent)
     elif kind == ('bare', 'raw'):
         stream = rootfs.checked(pieces, limit=_limit())
-        with store.all_or_nothing(engine, stream, reference) as source:
-            engine.import_image(source, reference, store.ROOTFS_CHANGES)
+        with store.all_or_nothing(engine, stream, reference) as source, \
+                hold(source) as sent:
+            engine.import_image(sent, reference, store.ROOTFS_CHANGES)
     else:
         raise limits.Unacceptable(
             f'its formats are {" and ".join(kind)}: it is no container image')

@@ -87,7 +87,8 @@ def find(documents: Mapping[str, bytes],
     raise limits.Unacceptable(
         'it has neither the manifest.json of "docker save" nor the '
         'index.json of an OCI image layout; the tar archive of a root file '
-        'system needs the container format "bare"')
+        'system has bin, sbin, usr, etc, lib or init at its top, and the '
+        'container format "bare"')
 
 
 def malformed(what: str) -> limits.Unacceptable:

@@ -260,7 +260,7 @@ def all_or_nothing(engine: client.Engine, stream: Iterator[bytes],
     source = _Source(stream)
     try:
         yield iter(source)
-    except Exception as error:
+    except BaseException as error:
         with contextlib.suppress(errors.EngineError):
             engine.remove_image(reference)
         if source.failure:

@@ -38,7 +38,7 @@ _SOURCE = pathlib.Path(nova_docker.__file__).parents[1]
 class AccessTest(checks.StatusTestCase):
     """Engine access, as a process of another user sees it."""
 
-    def as_nobody(self, *groups: int) -> str:
+    def as_nobody(self, *groups: int, user: int = 65534) -> str:
         """Return what the check says to a user without privileges."""
         reading, writing = os.pipe()
         child = os.fork()
@@ -46,7 +46,7 @@ class AccessTest(checks.StatusTestCase):
             try:
                 os.setgroups(groups)
                 os.setgid(65534)
-                os.setuid(65534)
+                os.setuid(user)
                 found = hostfacts.access()
                 os.write(writing,
                          f'{int(found.code)} {found.details}'.encode())
@@ -80,6 +80,15 @@ class AccessTest(checks.StatusTestCase):
         self.assertEqual(str(int(checks.BAD)), said[0], said)
         self.assertIn(f'may not open {path}', said)
         self.assertIn('usermod --append --groups', said)
+
+    def test_numbers_without_a_name(self) -> None:
+        """As in a container that has the socket of the host."""
+        path = self.socket()
+        os.chown(path, 0, 54321)
+        said = self.as_nobody(user=54322)
+        self.assertEqual(str(int(checks.BAD)), said[0], said)
+        for word in ('user 54322', str(path), 'groupadd --gid 54321'):
+            self.assertIn(word, said)
 
     def test_a_member_of_the_group(self) -> None:
         path = self.socket()

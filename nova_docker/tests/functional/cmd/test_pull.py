@@ -16,12 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import gzip
+import os
 import platform
+import signal
+from typing import Any
 import uuid
 
 import ddt
 import fixtures
 
+from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.tests.functional import base as functional
 from nova_docker.tests.functional.cmd import transfers
@@ -120,6 +124,38 @@ class PullTest(transfers.ImageCommandTestCase):
         self.assertIn('queued', self.command(
             'pull', ids[1], '--as', self.name(), expected=1))
 
+    def assert_nothing_arrives(self) -> None:
+        """Fail if the engine has something that no one asked for."""
+        self.assertEqual([], self.engine.images('nova-docker/pull:*'))
+
+    def test_it_is_interrupted(self) -> None:
+        image_id = self.command('push', self.make_image())
+        self.during(lambda: os.kill(os.getpid(), signal.SIGHUP))
+        self.assertIn('interrupted', self.command(
+            'pull', image_id, '--as', self.name(), expected=130))
+        self.assert_nothing_arrives()
+
+    def test_it_is_interrupted_when_all_is_sent(self) -> None:
+        """The engine has it a moment later, whoever waits for that."""
+        image_id, name = self.command('push', self.make_image()), self.name()
+        load = client.Engine.load_image
+
+        def interrupted(engine: client.Engine, source: Any) -> None:
+            load(engine, source)
+            os.kill(os.getpid(), signal.SIGINT)
+        self.useFixture(fixtures.MockPatchObject(
+            client.Engine, 'load_image', autospec=True,
+            side_effect=interrupted))
+        self.assertIn('interrupted', self.command(
+            'pull', image_id, '--as', name, expected=130))
+        self.assert_nothing_arrives()
+        self.assertEqual([], self.engine.images(name))
+
+    @ddt.data('', '.', '..')
+    def test_no_name(self, name: str) -> None:
+        self.assertIn('no image of that name', self.command(
+            'pull', name, expected=1))
+
     def test_no_such_image(self) -> None:
         self.assertIn('no:such: Glance has no image', self.command(
             'pull', 'no:such', expected=1))
@@ -168,6 +204,15 @@ class PullTest(transfers.ImageCommandTestCase):
     def test_no_cloud(self) -> None:
         self.assertIn('nowhere', self.command(
             'pull', 'web', cloud='nowhere', expected=1))
+
+    def test_no_cloud_is_named(self) -> None:
+        for each in ('OS_CLOUD', 'OS_AUTH_URL'):
+            self.useFixture(fixtures.EnvironmentVariable(each))
+        self.useFixture(fixtures.EnvironmentVariable(
+            'OS_CLIENT_CONFIG_FILE', '/nowhere/clouds.yaml'))
+        said = self.command('pull', 'web', cloud='', expected=1)
+        for word in ('clouds.yaml', '--os-cloud'):
+            self.assertIn(word, said)
 
     def test_no_glance(self) -> None:
         clouds = self.home / 'clouds.yaml'

@@ -145,11 +145,18 @@ class PushTest(transfers.ImageCommandTestCase):
         self.assertIn('No such file', self.command(
             'push', 'web', '--file', str(self.home / 'none'), expected=1))
 
-    def test_it_is_interrupted(self) -> None:
-        self.during(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    @ddt.data(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    def test_it_is_interrupted(self, number: signal.Signals) -> None:
+        self.during(lambda: os.kill(os.getpid(), number))
         self.assertIn('interrupted', self.command(
             'push', self.make_image(), expected=130))
         self.assert_nothing_left()
+
+    def test_no_engine(self) -> None:
+        self.url = 'unix:///nowhere/docker.sock'
+        said = self.command('push', 'web', expected=1)
+        for word in ('/nowhere/docker.sock', 'start Docker', '--docker-url'):
+            self.assertIn(word, said)
 
     def test_the_engine_goes_away(self) -> None:
         name = self.make_image()

@@ -25,6 +25,7 @@ from typing import Any
 
 import fixtures
 
+from nova_docker.cmd import hostfacts
 from nova_docker.cmd import status
 from nova_docker.tests.functional.cmd import checks
 
@@ -85,6 +86,22 @@ class CommandTest(checks.StatusTestCase):
         self.assertEqual(int(checks.GOOD), found['Docker Engine']['result'],
                          str(found))
         self.assertNotIn('compute_driver', found['Configuration']['details'])
+
+    def test_the_directory_that_nova_compute_finds(self) -> None:
+        home = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        directory = home / '.nova' / 'nova-compute.conf.d'
+        directory.mkdir(parents=True)
+        shutil.copy(self.configure(), directory / 'docker.conf')
+        ran = self.run_command('upgrade', 'check', '--json', HOME=str(home))
+        found = self.results(ran)
+        self.assertEqual(int(checks.GOOD), found['Docker Engine']['result'],
+                         str(found))
+        self.assertNotIn('compute_driver', found['Configuration']['details'])
+
+    def test_a_check_that_fails_itself(self) -> None:
+        self.useFixture(fixtures.MockPatchObject(
+            hostfacts, 'clock', autospec=True, side_effect=KeyError('what')))
+        self.expect(checks.BAD, self.commands.clock(), "KeyError('what')")
 
     def test_an_option_without_a_meaning(self) -> None:
         ran = self.run_command(

@@ -16,13 +16,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import pathlib
+import platform
+from unittest import mock
 
 import ddt
 import fixtures
 import zstandard
 
 from nova_docker.cmd import contents
+from nova_docker.engine import client
 from nova_docker.images import limits
 from nova_docker.tests import base
 from nova_docker.tests.unit.images import archives
@@ -72,13 +76,33 @@ class FileTestCase(base.TestCase):
 
     def test_neither(self) -> None:
         path = self.file(archives.tar([('hello', b'x')]))
-        self.assertRaises(limits.Unacceptable, contents.of_file, path)
+        error = self.assertRaises(limits.Unacceptable, contents.of_file, path)
+        self.assertIn('bin, sbin', error.reason)
+
+    def test_no_regular_file(self) -> None:
+        """A pipe has nothing more for who reads it again."""
+        pipe = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'pipe')
+        os.mkfifo(pipe)
+        for path in (pipe, pathlib.Path('-')):
+            error = self.assertRaises(limits.Unacceptable, contents.of_file,
+                                      path)
+            self.assertIn('save it to one first', error.reason)
 
     def test_two_images(self) -> None:
         path = self.file(archives.tar(archives.saved({
             'manifest.json': b'[{}, {}]'}).items()))
         error = self.assertRaises(limits.Unacceptable, contents.of_file, path)
         self.assertIn('2 images', error.reason)
+
+
+class EngineTestCase(base.TestCase):
+    def test_no_architecture(self) -> None:
+        """Who makes an image may leave it out; Nova takes no empty one."""
+        engine = mock.create_autospec(client.Engine, instance=True)
+        engine.image.return_value = {'Id': 'sha256:0', 'Os': 'linux',
+                                     'Architecture': '', 'Size': 1}
+        self.assertEqual(platform.machine(), contents.of_engine(
+            engine, 'web').architecture)
 
 
 @ddt.ddt

@@ -16,6 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import io
+import os
+import termios
+
+import ddt
 
 from nova_docker.cmd import progress
 from nova_docker.tests import base
@@ -26,6 +30,7 @@ class _Terminal(io.StringIO):
         return True
 
 
+@ddt.ddt
 class BarTestCase(base.TestCase):
     def drawn(self, total: int, pieces: Iterator[bytes]) -> list[str]:
         """Return the pictures that a transfer made."""
@@ -55,6 +60,28 @@ class BarTestCase(base.TestCase):
         self.assertRaises(ValueError, list, over)
         self.assertIn(' 50% ', terminal.getvalue())
         self.assertTrue(terminal.getvalue().endswith('\n'))
+
+    @ddt.data(12, 40, 80, 200)
+    def test_no_line_is_wrapped(self, columns: int) -> None:
+        """What is wrapped can't be drawn over."""
+        screen, terminal = os.openpty()
+        termios.tcsetwinsize(terminal, (24, columns))
+        with open(terminal, 'w') as stream:
+            list(progress.Bar('push registry.example.org/team/web:1.2', 9,
+                              stream).over([bytes(9)]))
+            drawn = os.read(screen, 4096).decode().replace('\r\n', '')
+        os.close(screen)
+        for line in drawn.split('\r')[1:]:
+            self.assertEqual(columns - 1, len(line))
+            if columns > 12:
+                self.assertRegex(line, r'^push .* 100% ')
+
+    def test_the_terminal_is_closed(self) -> None:
+        screen, terminal = os.openpty()
+        with open(terminal, 'w') as stream:
+            os.close(screen)
+            self.assertEqual([b'x'], list(progress.Bar(
+                'push', 1, stream).over([b'x'])))
 
     def test_nothing_in_a_file(self) -> None:
         stream = io.StringIO()

@@ -10,11 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Names of engine images."""
+"""Names of engine images, and of what they replace."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from unittest import mock
 
 import ddt
+import fixtures
 from glance.common import utils as glance_utils
+from openstack import exceptions
 
+from nova_docker.cmd import contents
 from nova_docker.cmd import imageservice
 from nova_docker.cmd import transfer
 from nova_docker.images import limits
@@ -59,3 +66,33 @@ class ReferenceTestCase(base.TestCase):
         error = self.assertRaises(limits.Unacceptable, transfer.tagged,
                                   reference)
         self.assertIn('only the driver', error.reason)
+
+
+def unseen(label: str, total: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Report no progress."""
+    return iter(pieces)
+
+
+@ddt.ddt
+class ReplacedTestCase(base.TestCase):
+    @ddt.data((exceptions.NotFoundException('gone'), ''),
+              (exceptions.ForbiddenException('policy'), 'policy'))
+    @ddt.unpack
+    def test_what_can_not_be_hidden(self, error: Exception,
+                                    said: str) -> None:
+        """What was pushed is in Glance all the same, and told."""
+        service = mock.create_autospec(imageservice.ImageService,
+                                       instance=True)
+        service.pushed.return_value = [
+            {'id': 'old', 'name': 'web', imageservice.IDENTITY: 'sha256:0'}]
+        service.send.return_value = {'id': 'new', 'name': 'web'}
+        service.change.side_effect = error
+        log = self.useFixture(fixtures.FakeLogger())
+        content = contents.Content('sha256:1', 'docker', 'x86_64', 1, 1,
+                                   lambda: iter([b'1']), True)
+        self.assertEqual(('new', True), transfer.push(
+            content, service, 'web', {}, unseen))
+        service.change.assert_called_once_with(
+            service.pushed.return_value[0], {'os_hidden': True})
+        self.assertIn(said, log.output)
+        self.assertEqual(bool(said), 'old' in log.output)
