@@ -21,8 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
-import heapq
-import itertools
 import threading
 import time
 from typing import Protocol
@@ -36,6 +34,7 @@ from nova_docker.conf import CONF
 from nova_docker.engine import client
 from nova_docker.engine import streams
 from nova_docker import errors
+from nova_docker.instances import announcer
 from nova_docker.instances import query
 from nova_docker import names
 
@@ -57,12 +56,6 @@ _TRANSITION_TO = {
     power_state.PAUSED: event.EVENT_LIFECYCLE_PAUSED,
     power_state.SUSPENDED: event.EVENT_LIFECYCLE_SUSPENDED,
 }
-#: Nova ignores an event while a task of its own is under way for the
-#: instance, which is so when a container ends while it is still booted or
-#: rebooted. So each is told again, after these delays in seconds; Nova
-#: compares with the present state every time, so a repeat does no harm. Less
-#: than 5 s lie between two: so soon after Nova's task a server must show it.
-REPEATS = (0.0, 1.0, 3.0, 6.0, 10.0, 14.0, 18.0, 22.0, 26.0, 30.0)
 #: Seconds between attempts to reach an engine that went away.
 RETRY = 2
 #: Seconds after which it is told once more that it is away.
@@ -70,9 +63,6 @@ REMINDER = 60
 #: Seconds after which even a busy stream is begun anew: what was undecided at
 #: the comparison is looked at again.
 ANEW = 300
-#: Seconds between two looks at whether Nova hears us, and after which it is
-#: told all the same: not every service group keeps count in the database.
-LOOK, PATIENCE = 1, 60
 
 _FILTERS = {
     'type': ['container'],
@@ -89,80 +79,6 @@ class Listener(Protocol):
 
     def found(self) -> None:
         """The engine answers again."""
-
-
-class Announcer:
-    """Tells Nova of transitions, each several times, from its own thread.
-
-    :param emit: takes a nova.virt.event.LifecycleEvent
-    :param heard: whether this nova-compute takes orders already. Nova
-        answers to a container that has ended with the order to stop it; one
-        that is lost leaves the server stopping for ever.
-    :param clock: seconds, monotonic
-    """
-
-    def __init__(self, emit: Callable[[event.LifecycleEvent], None],
-                 heard: Callable[[], bool] = lambda: True,
-                 clock: Callable[[], float] = time.monotonic) -> None:
-        self._emit = emit
-        self._heard = heard
-        self._clock = clock
-        self._due: list[tuple[float, int, str, int]] = []
-        self._order = itertools.count()
-        self._changed = threading.Condition()
-        self._stopped = False
-
-    def announce(self, uuid: str, transition: int) -> None:
-        """Tell of a transition now and again; forget the one before."""
-        now = self._clock()
-        with self._changed:
-            self._due = [entry for entry in self._due if entry[2] != uuid]
-            heapq.heapify(self._due)
-            for delay in REPEATS:
-                heapq.heappush(self._due, (now + delay, next(self._order),
-                                           uuid, transition))
-            self._changed.notify()
-
-    def stop(self) -> None:
-        """End :meth:`run`."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-
-    def run(self) -> None:
-        """Tell what is due, until stopped."""
-        self._await_nova()
-        for uuid, transition in iter(self._next, None):
-            try:
-                self._emit(event.LifecycleEvent(uuid, transition))
-            except Exception:
-                LOG.exception('Nova did not take the event.',
-                              instance_uuid=uuid)
-
-    def _await_nova(self) -> None:
-        """Wait until somebody hears what we tell; it is told from then on."""
-        limit = self._clock() + PATIENCE
-        while not self._heard() and self._clock() < limit:
-            with self._changed:
-                if self._stopped:
-                    return
-                self._changed.wait(LOOK)
-        with self._changed:
-            waiting = {uuid: transition for _when, _order, uuid, transition
-                       in self._due}
-        for uuid, transition in waiting.items():
-            self.announce(uuid, transition)
-
-    def _next(self) -> tuple[str, int] | None:
-        with self._changed:
-            while not self._stopped:
-                now = self._clock()
-                if self._due and self._due[0][0] <= now:
-                    _when, _order, uuid, transition = heapq.heappop(self._due)
-                    return uuid, transition
-                self._changed.wait(
-                    self._due[0][0] - now if self._due else None)
-        return None
 
 
 class Lifecycle:
@@ -184,7 +100,7 @@ class Lifecycle:
                  ) -> None:
         self._engine = engine
         self._instances = instances
-        self._announcer = Announcer(emit, heard)
+        self._announcer = announcer.Announcer(emit, heard)
         self._listeners = listeners
         self._started = started
         self._known: dict[str, int] = {}
@@ -304,7 +220,7 @@ class Lifecycle:
         """Announce every state that changed while nobody was listening."""
         present = self._instances.workloads()
         for uuid, transition in _changes(self._known, present):
-            self._announcer.announce(uuid, transition)
+            self._announcer.announce_found(uuid, transition)
         self._known = present
 
 

@@ -24,6 +24,7 @@ from nova.virt import event
 
 from nova import objects
 from nova_docker.engine import client
+from nova_docker.instances import announcer
 from nova_docker.instances import lifecycle
 from nova_docker.instances import query
 from nova_docker import names
@@ -161,7 +162,7 @@ class LifecycleTestCase(base.EngineTestCase):
     def test_what_ended_with_the_engine_is_told_again(self) -> None:
         """Nova asks an engine that has told of it, and does not answer."""
         self.useFixture(fixtures.MockPatchObject(
-            lifecycle, 'REPEATS', (0.0,)))
+            announcer, 'REPEATS', (0.0,)))
         self.follow()
         instance = self.run_workload(self.make_image())
         self.await_event(instance, STARTED)
