@@ -218,14 +218,16 @@ class Watch:
     """Follows what happens in the engine without Nova.
 
     :param engine: tells of it
+    :param images: which leave something there when it goes away
     :param storage: what servers that start by themselves need
     :param servers: who they are
     :param virtapi: takes the host's state
     :param emit: takes the servers' states
     """
 
-    def __init__(self, engine: client.Engine, storage: Storage,
-                 servers: Servers, virtapi: nova_virtapi.VirtAPI,
+    def __init__(self, engine: client.Engine, images: Images,
+                 storage: Storage, servers: Servers,
+                 virtapi: nova_virtapi.VirtAPI,
                  emit: Callable[[event.LifecycleEvent], None]) -> None:
         state = health.Health(lambda: CONF.host,
                               virtapi.update_compute_provider_status)
@@ -234,5 +236,6 @@ class Watch:
         self.lifecycle = lifecycle.Lifecycle(
             engine, servers.query, emit, state,
             orphans.Orphans(engine, leftovers.Leftovers(), servers.destroy),
-            opener, heard=state.is_heard, started=opener.started)
+            opener, images.snapshot, heard=state.is_heard,
+            started=opener.started)
         self.procfiles = procfiles.ProcFiles(engine, servers.query)

@@ -88,7 +88,8 @@ class DockerDriver(driver.ComputeDriver):
             engine, self._resources.host, self._images, self._network,
             self._storage, self._consoles, virtapi)
         self._watch = assembly.Watch(
-            engine, self._storage, self._servers, virtapi, self.emit_event)
+            engine, self._images, self._storage, self._servers, virtapi,
+            self.emit_event)
 
     # The host
 

@@ -19,6 +19,7 @@ from collections.abc import Generator
 from concurrent import futures
 import contextlib
 import functools
+import threading
 from typing import Any
 from typing import Final
 
@@ -63,6 +64,9 @@ class Snapshot:
     def __init__(self, engine: client.Engine, image_api: glance.API) -> None:
         self._engine = engine
         self._image_api = image_api
+        #: The engine's names of what is made for uploads that are in work.
+        self._in_work: set[str] = set()
+        self._looking = threading.Lock()
 
     def __call__(self, context: nova_context.RequestContext,
                  instance: objects.Instance, image_id: str,
@@ -113,12 +117,17 @@ class Snapshot:
         :returns: its SHA-256 in hexadecimal digits, if it was to be hashed
         """
         reference = names.snapshot_reference(image_id)
+        still_name = f'nova-snapshot-{image_id}'
         with contextlib.ExitStack() as undo:
+            # Before it is made, and until it is gone.
+            self._in_work.update((reference, still_name))
+            undo.callback(self._in_work.difference_update,
+                          (reference, still_name))
             undo.callback(self._discard, self._engine.remove_image, reference)
             size = self._commit(instance, reference)
             committed()
             # It never runs: only a container's file system can be read.
-            still = self._engine.create(f'nova-snapshot-{image_id}', {
+            still = self._engine.create(still_name, {
                 'Image': reference, 'Cmd': ['none'],
                 'HostConfig': {'NetworkMode': 'none'}})
             undo.callback(self._discard, self._engine.remove, still)
@@ -128,14 +137,44 @@ class Snapshot:
                 functools.partial(flattened.archive, self._engine, still,
                                   self._engine.image(reference)), size)
 
+    def lost(self, reason: str) -> None:
+        """Wait until the engine is back."""
+
+    def found(self) -> None:
+        """Remove what is left of uploads, without waiting for it.
+
+        An engine that went away did not, and a commit that took longer than
+        anybody waited may have ended since.
+        """
+        threading.Thread(
+            target=self._look, name='snapshot-leftovers', daemon=True).start()
+
+    def _look(self) -> None:
+        if not self._looking.acquire(blocking=False):
+            return  # Somebody is at it.
+        try:
+            self.discard_leftovers()
+        except errors.EngineError as error:
+            LOG.warning('What is left of snapshots in the engine is not '
+                        'known: %s', error)
+        finally:
+            self._looking.release()
+
     def discard_leftovers(self) -> None:
-        """Remove what a nova-compute that was killed left in the engine."""
+        """Remove what in the engine belongs to no upload in work.
+
+        What is listed before that is looked up was in work by then, if it
+        is: so nothing is taken from an upload that begins meanwhile.
+        """
         label = f'{names.ROLE}={_ROLE}'
         for container in self._engine.containers([label]):
-            self._discard(self._engine.remove, container['Id'])
+            if self._in_work.isdisjoint(
+                    name.lstrip('/') for name in container['Names']):
+                self._discard(self._engine.remove, container['Id'])
         for image in self._engine.images(names.snapshot_reference('*')):
             for reference in image['RepoTags']:
-                self._discard(self._engine.remove_image, reference)
+                if reference not in self._in_work:
+                    self._discard(self._engine.remove_image, reference)
 
     def _commit(self, instance: objects.Instance,
                 reference: str) -> int | None:

@@ -193,6 +193,18 @@ class DriverTestCase(base.EngineTestCase):
             error = self.assertRaises(exception.HypervisorUnavailable, call)
             self.assertIn('Docker Engine does not answer', str(error))
 
+    def test_what_a_snapshot_left_goes_when_the_engine_is_back(self) -> None:
+        wire = self.useFixture(proxy.Proxy(self.url))
+        self.flags(url=wire.url, group='docker')
+        self.start()
+        reference = names.snapshot_reference('left')
+        self.engine.tag_image(self.make_image(), reference)
+        self.addCleanup(self.engine.remove_image, reference)
+        wire.cut()
+        wire.mend()
+        tests.wait_until(lambda: not self.engine.images(reference),
+                         'the image is gone')
+
     def test_no_engine_no_start(self) -> None:
         self.flags(url='unix:///nonexistent/docker.sock', group='docker')
         docker = driver.DockerDriver(nova_api.VirtAPI())

@@ -27,6 +27,7 @@ from nova import exception
 from nova.image import glance as nova_glance
 from nova import objects
 
+from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker.images import room
 from nova_docker.images import snapshot
@@ -34,9 +35,11 @@ from nova_docker.instances import query
 from nova_docker import names
 from nova_docker import privsep
 from nova_docker.privsep import trees
+from nova_docker.tests import base as tests
 from nova_docker.tests.functional import base as functional
 from nova_docker.tests.functional.images import base
 from nova_docker.tests.functional import privileged
+from nova_docker.tests.functional import proxy
 
 
 #: Of a file: it may listen on ports below 1024, whoever runs it.
@@ -52,6 +55,7 @@ class SnapshotTest(base.ImageTestCase):
         self.image_api.update.side_effect = self._update
         self.image_api.get.side_effect = self._get
         self.status = 'queued'
+        self.snapshots = snapshot.Snapshot(self.engine, self.image_api)
         # It is the engine's own, and counts.
         self.exports = self.useFixture(fixtures.MockPatchObject(
             self.engine, 'export', autospec=True,
@@ -89,7 +93,7 @@ class SnapshotTest(base.ImageTestCase):
         return bytes(self.uploaded)
 
     def upload(self, server: objects.Instance) -> None:
-        snapshot.Snapshot(self.engine, self.image_api)(
+        self.snapshots(
             context.get_admin_context(), server, str(uuid.uuid4()),
             mock.create_autospec(_update_task_state))
 
@@ -240,8 +244,35 @@ class SnapshotTest(base.ImageTestCase):
                            changes=[f'LABEL {names.ROLE}=snapshot'])
         self.engine.create(f'nova-snapshot-{uuid.uuid4()}',
                            {'Image': reference, 'Cmd': ['none']})
-        snapshot.Snapshot(self.engine, self.image_api).discard_leftovers()
+        self.snapshots.discard_leftovers()
         self.assert_holds(before)
+
+    def test_the_engine_goes_away_during_an_upload(self) -> None:
+        """What is left of it goes when the engine is back."""
+        server = self.start()
+        wire = self.useFixture(proxy.Proxy(functional.engine_url()))
+        self.snapshots = snapshot.Snapshot(
+            client.Engine(wire.url, timeout=tests.PATIENCE), self.image_api)
+
+        def fail(*args: Any, **kwargs: Any) -> None:
+            wire.cut()
+            raise exception.ImageQuotaExceeded(image_id='full')
+
+        self.image_api.update.side_effect = fail
+        before = self.holdings()
+        self.assertRaises(exception.ImageQuotaExceeded, self.upload, server)
+        self.assertNotEqual(before, self.holdings())
+        wire.mend()
+        self.snapshots.found()
+        self.assert_holds(before)
+
+    def test_whoever_looks_for_leftovers_harms_no_upload(self) -> None:
+        def update(*args: Any, **kwargs: Any) -> dict[str, Any]:
+            self.snapshots.discard_leftovers()
+            return self._update(*args, **kwargs)
+
+        self.image_api.update.side_effect = update
+        self.assert_boots(self.snapshot(self.start()))
 
     def test_of_a_snapshot(self) -> None:
         first = self.snapshot(self.start())

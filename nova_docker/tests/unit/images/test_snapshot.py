@@ -18,6 +18,7 @@ import contextlib
 import io
 import json
 import tarfile
+import threading
 from typing import Any
 from unittest import mock
 
@@ -69,6 +70,7 @@ class SnapshotTest(base.TestCase):
             room, 'needed', autospec=True, return_value=None)).mock
         self.instance = base.make_instance()
         self.reads: list[bytes] = []
+        self.snapshots = snapshot.Snapshot(self.engine, self.image_api)
 
     def _note(self, what: str) -> Callable[..., None]:
         def note(*args: Any, **kwargs: Any) -> None:
@@ -107,7 +109,7 @@ class SnapshotTest(base.TestCase):
             self.assertEqual(expected_state, states[-1])
             states.append(task_state)
             self.done.append(task_state)
-        snapshot.Snapshot(self.engine, self.image_api)(
+        self.snapshots(
             context.get_admin_context(), self.instance, IMAGE_ID,
             update_task_state)
 
@@ -290,12 +292,92 @@ class SnapshotTest(base.TestCase):
         self.lose('export')
         self.assertRaises(exception.InstanceNotRunning, self.snapshot)
 
+    def has(self, *image_ids: str) -> None:
+        """Have the engine hold what is made for snapshots of these ids."""
+        self.engine.containers.return_value = [
+            {'Id': f'still-{each}', 'Names': [f'/nova-snapshot-{each}']}
+            for each in image_ids]
+        self.engine.images.return_value = [
+            {'RepoTags': [names.snapshot_reference(each)]}
+            for each in image_ids]
+
     def test_leftovers_of_a_killed_process_go(self) -> None:
-        self.engine.containers.return_value = [{'Id': 'still'}]
-        self.engine.images.return_value = [{'RepoTags': [REFERENCE]}]
-        snapshot.Snapshot(self.engine, self.image_api).discard_leftovers()
-        self.engine.remove.assert_called_once_with('still')
+        self.has(IMAGE_ID)
+        self.snapshots.discard_leftovers()
+        self.engine.remove.assert_called_once_with(f'still-{IMAGE_ID}')
         self.engine.remove_image.assert_called_once_with(REFERENCE)
+
+    def test_what_is_in_work_is_none(self) -> None:
+        self.has(IMAGE_ID, 'other')
+
+        def update(*args: Any, **kwargs: Any) -> dict[str, Any]:
+            self.snapshots.discard_leftovers()
+            self.assertEqual([mock.call('still-other')],
+                             self.engine.remove.call_args_list)
+            self.assertEqual([mock.call(names.snapshot_reference('other'))],
+                             self.engine.remove_image.call_args_list)
+            return self._update(*args, **kwargs)
+
+        self.image_api.update.side_effect = update
+        self.snapshot()
+
+    def test_what_begins_while_they_are_looked_for_is_none(self) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+
+        def update(*args: Any, **kwargs: Any) -> dict[str, Any]:
+            begun.set()
+            go_on.wait(base.PATIENCE)
+            return self._update(*args, **kwargs)
+
+        def images(reference: str) -> list[dict[str, Any]]:
+            uploading.start()
+            self.assertTrue(begun.wait(base.PATIENCE))
+            return [{'RepoTags': [REFERENCE]}]
+
+        uploading = threading.Thread(target=self.snapshot, daemon=True)
+        self.engine.containers.return_value = []
+        self.engine.images.side_effect = images
+        self.image_api.update.side_effect = update
+        self.snapshots.discard_leftovers()
+        self.engine.remove_image.assert_not_called()
+        go_on.set()
+        uploading.join(base.PATIENCE)
+        self.assertEqual('remove', self.done[-1])
+
+    def test_they_go_when_the_engine_is_found(self) -> None:
+        gone = threading.Event()
+        self.has(IMAGE_ID)
+        self.engine.remove_image.side_effect = lambda name: gone.set()
+        self.snapshots.found()
+        self.assertTrue(gone.wait(base.PATIENCE))
+
+    def test_whoever_finds_the_engine_waits_for_nothing(self) -> None:
+        """It reads the engine's events meanwhile; to look once is enough."""
+        looking, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+
+        def containers(labels: Any) -> list[Any]:
+            looking.set()
+            go_on.wait(base.PATIENCE)
+            return []
+
+        self.engine.containers.side_effect = containers
+        self.snapshots.found()
+        self.assertTrue(looking.wait(base.PATIENCE))
+        self.snapshots.found()
+        self.engine.containers.assert_called_once()
+
+    def test_an_engine_that_fails_then_is_asked_again(self) -> None:
+        asked = self.engine.containers
+        asked.side_effect = errors.EngineUnavailable('away')
+
+        def is_asked_again() -> bool:
+            self.snapshots.found()
+            return bool(asked.call_count > 1)
+
+        base.wait_until(is_asked_again, 'the engine is asked again')
+        self.snapshots.lost('away')
 
     def test_the_stream_is_closed(self) -> None:
         closed: list[bool] = []
