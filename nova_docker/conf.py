@@ -42,7 +42,8 @@ not meant: see ``stream_timeout``.
         'stream_timeout', default=600, min=1,
         help="""
 Seconds that the engine may stay silent while an image is loaded, committed or
-saved. An engine that checks or packs a large image says nothing for a while.
+saved, or a container removed. An engine that checks or packs a large image, or
+removes millions of files, says nothing for a while.
 """),
     cfg.StrOpt(
         'sandbox_image',

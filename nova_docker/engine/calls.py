@@ -27,6 +27,9 @@ CHUNK = 1024 * 1024
 class Calls(abc.ABC):
     """Some of an engine's calls; :class:`~.client.Engine` has them all."""
 
+    #: Seconds without a byte before a stream is given up.
+    _stream_timeout: int
+
     @property
     @abc.abstractmethod
     def _calls(self) -> docker.APIClient:

@@ -34,6 +34,7 @@ from nova_docker.engine import calls
 from nova_docker.engine import checkpoints
 from nova_docker.engine import failures
 from nova_docker.engine import images
+from nova_docker.engine import removal
 from nova_docker.engine import streams
 from nova_docker.engine import volumes
 from nova_docker import errors
@@ -53,9 +54,7 @@ _DETACH_KEYS = b','.join([b'\xff'] * 8)
 
 
 #: On a busy host the kernel may need longer to freeze a control group of
-#: version 1 than the OCI runtime waits; it then thaws what it has frozen. And
-#: the engine may write of a container's end into the directory that it is
-#: removing; then it can't, and can when it is asked again.
+#: version 1 than the OCI runtime waits; it then thaws what it has frozen.
 _patiently = tenacity.retry(
     retry=tenacity.retry_if_exception(failures.may_pass),
     stop=tenacity.stop_after_attempt(5),
@@ -86,7 +85,8 @@ class FileStat:
         return bool(self.mode & _DIRECTORY)
 
 
-class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
+class Engine(checkpoints.Checkpoints, images.Images, removal.Removal,
+             volumes.Volumes):
     """A Docker Engine reached over its unix socket.
 
     Nothing is contacted before the first call. Every method raises the
@@ -271,16 +271,6 @@ class Engine(checkpoints.Checkpoints, images.Images, volumes.Volumes):
         url = self._calls._url('/containers/{0}/update', name)
         self._calls._raise_for_status(
             self._calls._post_json(url, data=limits))
-
-    def remove(self, name: str) -> None:
-        """Kill and remove a container; it may be gone already."""
-        with contextlib.suppress(errors.EngineNotFound):
-            self._remove(name)
-
-    @_patiently
-    @failures.checked
-    def _remove(self, name: str) -> None:
-        self._calls.remove_container(name, v=True, force=True)
 
     @failures.checked
     def stats(self, name: str) -> Document:

@@ -76,6 +76,17 @@ class ErrorsTestCase(base.EngineTestCase):
         self.engine.remove(name)
         self.engine.remove_image('nova-docker-test/absent:1')
 
+    def test_what_is_just_being_removed_can_be_removed(self) -> None:
+        files = [base.Entry(f'many/{number}') for number in range(20000)]
+        name = self.create(self.make_instance(), self.make_image())
+        self.engine.write_archive(
+            name, '/', base.root_file_system(files))
+        with futures.ThreadPoolExecutor(8) as pool:
+            for made in [pool.submit(self.engine.remove, name)
+                         for _number in range(8)]:
+                made.result()
+        self.assertRaises(errors.EngineNotFound, self.engine.container, name)
+
 
 class UnavailableTestCase(base.EngineTestCase):
     """Nothing waits for ever, and nothing of the SDK comes through."""
@@ -161,6 +172,15 @@ class UnavailableTestCase(base.EngineTestCase):
         wire.hang()
         self.assertRaises(errors.EngineUnavailable, engine.load_image,
                           [saved])
+
+    def test_a_removal_may_take_long(self) -> None:
+        wire = self.useFixture(proxy.Proxy(self.url))
+        engine = client.Engine(wire.url, timeout=1, stream_timeout=SHORT)
+        engine.remove('x')
+        wire.hang()
+        began = time.monotonic()
+        self.assertRaises(errors.EngineUnavailable, engine.remove, 'x')
+        self.assertGreaterEqual(time.monotonic() - began, SHORT)
 
     def test_an_engine_that_was_replaced(self) -> None:
         """What was negotiated with the one before holds no longer."""

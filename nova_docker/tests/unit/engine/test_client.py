@@ -70,22 +70,44 @@ class _ApiTestCase(base.TestCase):
 
 
 class RemoveTestCase(_ApiTestCase):
-    """A container of which the engine writes while it removes it."""
+    """A container that the engine can't remove at once."""
 
-    def answer(self, status: int) -> None:
+    def answer(self, *statuses: int) -> None:
+        """Let the engine refuse to remove a container, and then not."""
+        self.api.remove_container.side_effect = [
+            docker.errors.APIError('refused', self.response(status), 'why')
+            for status in statuses] + [None]
+
+    @staticmethod
+    def response(status: int) -> requests.Response:
         response = requests.Response()
         response.status_code = status
-        self.api.remove_container.side_effect = [docker.errors.APIError(
-            'refused', response, 'unlinkat: directory not empty'), None]
+        return response
 
     def test_it_is_asked_again(self) -> None:
+        """It has written of the container while it removed it."""
         self.answer(500)
         self.engine.remove('box')
         self.assertEqual(2, self.api.remove_container.call_count)
 
+    def test_another_removal_is_waited_for(self) -> None:
+        self.answer(409, 409, 404)
+        self.engine.remove('box')
+        self.assertEqual(3, self.api.remove_container.call_count)
+
+    def test_what_another_removal_leaves_is_removed(self) -> None:
+        self.answer(409, 500)
+        self.engine.remove('box')
+        self.assertEqual(3, self.api.remove_container.call_count)
+
+    def test_nobody_waits_for_ever(self) -> None:
+        self.answer(*[409] * 100)
+        engine = client.Engine('unix:///nowhere', stream_timeout=0)
+        self.assertRaises(errors.EngineConflict, engine.remove, 'box')
+
     def test_another_error_is_told(self) -> None:
-        self.answer(409)
-        self.assertRaises(errors.EngineConflict, self.engine.remove, 'box')
+        self.answer(400)
+        self.assertRaises(errors.EngineBadRequest, self.engine.remove, 'box')
         self.assertEqual(1, self.api.remove_container.call_count)
 
 
