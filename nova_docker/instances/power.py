@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
 import time
 
 from nova.compute import power_state
@@ -78,30 +80,47 @@ class Power:
         self._found(instance)
         # What it remembers is not so any more once its disk is written to.
         self._forget(instance)
-        self.prepare(instance, network_info)
-        try:
-            self._workloads.start(instance)
-        except errors.EngineUnavailable:
-            raise
-        except errors.EngineError as error:
-            raise exception.InstancePowerOnFailure(
-                reason=error.message) from error
+        with self.prepared(instance, network_info):
+            try:
+                self._workloads.start(instance)
+            except errors.EngineUnavailable:
+                raise
+            except errors.EngineError as error:
+                raise exception.InstancePowerOnFailure(
+                    reason=error.message) from error
 
-    def prepare(self, instance: objects.Instance,
-                network_info: model.NetworkInfo) -> None:
-        """Bring what the workload needs before it can start.
+    @contextlib.contextmanager
+    def prepared(self, instance: objects.Instance,
+                 network_info: model.NetworkInfo) -> Iterator[None]:
+        """Bring what the workload needs before it is started inside.
 
-        Can be run again.
+        Can be run again. If it does not run after a failure, inside as well,
+        its ports carry no more than before.
 
         :raises InstancePowerOnFailure: there is no workload, or it lacks a
             volume
         """
         container = self._found(instance)
-        self._network.ensure(instance, network_info)
-        self._workloads.follow_sandbox(instance)
-        self._disks.restore(instance, container)
-        self._workloads.check_volumes(instance, container)
-        lxcfs.prepare()
+        try:
+            self._network.ensure(instance, network_info)
+            self._workloads.follow_sandbox(instance)
+            self._disks.restore(instance, container)
+            self._workloads.check_volumes(instance, container)
+            lxcfs.prepare()
+            yield
+        except Exception:
+            self._silence_again(instance, network_info)
+            raise
+
+    def _silence_again(self, instance: objects.Instance,
+                       network_info: model.NetworkInfo) -> None:
+        """Silence the ports of a server that has failed to start."""
+        try:
+            if not self.is_running(instance):
+                self._network.silence(network_info)
+        except Exception as error:
+            LOG.warning('Its ports may carry, though it could not be '
+                        'started: %s', error, instance=instance)
 
     def _found(self, instance: objects.Instance) -> client.Document:
         """Return the workload as it is.

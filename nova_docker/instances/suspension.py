@@ -152,21 +152,24 @@ class Suspension:
         if self._power.is_running(instance):
             self._power.unpause(instance)
             return
-        self._power.prepare(instance, network_info)
         name = names.workload(instance.uuid)
-        if not self._engine.has_checkpoint(name):
-            self._power.on(instance, network_info)
-            return
+        with self._power.prepared(instance, network_info):
+            # Not before: what it is bound to may have needed another one.
+            if not self._engine.has_checkpoint(name):
+                self._power.on(instance, network_info)
+                return
+            self._bring_back(name)
+        self._engine.remove_checkpoint(name)
+
+    def _bring_back(self, name: str) -> None:
         try:
             self._engine.start_from_checkpoint(
                 name, lambda: copies.remove(self._engine, name))
         except errors.EngineUnavailable:
             raise
         except errors.EngineError as error:
-            self._network.silence(network_info)
             raise exception.InstanceFaultRollback(
                 exception.InstanceResumeFailure(
                     reason='its processes can not be brought back, and a '
                            'hard reboot starts it without them: '
                            f'{error.message}')) from error
-        self._engine.remove_checkpoint(name)

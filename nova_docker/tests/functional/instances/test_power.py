@@ -19,11 +19,8 @@ import os
 import shutil
 import time
 from typing import Any
-from unittest import mock
 
-import ddt
 from nova.compute import power_state
-from nova.compute import vm_states
 from nova.network import model
 
 from nova import exception
@@ -281,37 +278,6 @@ class PauseTestCase(PowerTestCase):
         instance = self.make_instance()
         self.create(instance, self.make_image())
         self.assertRaises(errors.EngineError, self.power.pause, instance)
-
-
-@ddt.ddt
-class QuietenTestCase(PowerTestCase):
-    """The ports of a server that Nova, or nobody, lets stand still."""
-
-    @ddt.data((vm_states.PAUSED, True), (vm_states.SUSPENDED, True),
-              (vm_states.ACTIVE, False))
-    @ddt.unpack
-    def test_frozen(self, vm_state: str, silent: bool) -> None:
-        """While the engine copies a server that runs, too, it is frozen."""
-        instance = self.run_workload(self.make_image(), vm_state=vm_state)
-        self.engine.pause(names.workload(instance.uuid))
-        self.assert_silenced(instance, silent)
-
-    def test_running(self) -> None:
-        self.assert_silenced(self.run_workload(
-            self.make_image(), vm_state=vm_states.ACTIVE), False)
-
-    def test_ended(self) -> None:
-        instance = self.run_workload(self.make_image(), 'true',
-                                     vm_state=vm_states.ACTIVE)
-        self.wait_for_end(instance)
-        self.assert_silenced(instance, True)
-
-    def assert_silenced(self, instance: objects.Instance,
-                        silent: bool) -> None:
-        port = model.VIF(id='port')
-        self.power.quieten(instance, model.NetworkInfo([port]))
-        self.assertEqual([mock.call(port)] if silent else [],
-                         self.wires.silence.call_args_list)
 
 
 class HostBootTestCase(PowerTestCase):

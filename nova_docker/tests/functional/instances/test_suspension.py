@@ -30,6 +30,7 @@ from nova.virt import event
 from nova_docker.instances import lifecycle
 from nova_docker.instances import query
 from nova_docker.instances import suspension
+from nova_docker import lxcfs
 from nova_docker import names
 from nova_docker.privsep import checkpoints
 from nova_docker.privsep import namespaces
@@ -107,6 +108,18 @@ class FreezeTestCase(SuspensionTestCase):
         self.engine.stop(names.workload(instance.uuid), 0)
         self.suspension.resume(instance, model.NetworkInfo())
         self.assertEqual(power_state.RUNNING, self.power_state(instance))
+
+    def test_one_that_does_not_start_leaves_no_port(self) -> None:
+        instance = self.run_workload(self.make_image())
+        self.suspension.suspend(instance)
+        self.engine.stop(names.workload(instance.uuid), 0)
+        self.useFixture(fixtures.MockPatchObject(
+            lxcfs, 'prepare', autospec=True, side_effect=OSError))
+        port = model.VIF(id='port', network=model.Network(subnets=[]))
+        self.assertRaises(OSError, self.suspension.resume, instance,
+                          model.NetworkInfo([port]))
+        self.wires.plug.assert_called_once_with(instance, port)
+        self.wires.silence.assert_called_once_with(port)
 
     def test_what_the_engine_can_not_do_is_done_otherwise(self) -> None:
         """Most engines, as the one of Debian 12, make no checkpoints."""
