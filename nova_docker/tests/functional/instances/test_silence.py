@@ -60,7 +60,8 @@ class FailedStartTestCase(base.EngineTestCase):
         self.useFixture(fixtures.MockPatchObject(
             lxcfs, 'prepare', autospec=True,
             side_effect=exception.InstancePowerOnFailure(reason='no')))
-        self.fail_to_start(instance)
+        self.assertRaises(exception.InstancePowerOnFailure, self.on, instance)
+        self.assert_silenced()
 
     def test_what_fails_of_one_that_runs_leaves_its_ports(self) -> None:
         instance = self.run_workload(self.make_image())
