@@ -46,6 +46,15 @@ saved, or a container removed. An engine that checks or packs a large image, or
 removes millions of files, says nothing for a while.
 """),
     cfg.StrOpt(
+        'data_path', regex='^/',
+        help="""
+The directory in which the engine keeps images and root disks. The host's
+``DISK_GB`` is the size of its file system, and the limits ``quota:disk_*`` of
+flavors are those of its disk. By default it is the engine's own directory, or
+``/var/lib/containerd`` where the engine has the containerd image store: set
+it where containerd's configuration has another ``root``.
+"""),
+    cfg.StrOpt(
         'sandbox_image',
         help="""
 An engine image for the container that owns an instance's network namespace.

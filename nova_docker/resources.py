@@ -29,6 +29,7 @@ from oslo_utils import versionutils
 
 from nova_docker.conf import CONF
 from nova_docker.engine import client
+from nova_docker.engine import facts
 from nova_docker import errors
 from nova_docker import lxcfs
 from nova_docker import processor
@@ -45,20 +46,32 @@ TRAIT_DISK_QUOTA = 'CUSTOM_DOCKER_DISK_QUOTA'
 TRAIT_LXCFS = 'CUSTOM_DOCKER_LXCFS'
 
 
-def _backing(info: client.Document) -> dict[str, str]:
-    return dict(info.get('DriverStatus') or [])
-
-
 def has_disk_quota(info: client.Document) -> bool:
     """Whether the storage driver enforces a container's size.
 
+    The containerd image store has snapshotters of the same names, none of
+    which does. https://github.com/moby/moby/pull/51222
+
     :param info: the engine's facts
     """
+    if facts.has_containerd_store(info):
+        return False
     if info['Driver'] in _QUOTA_DRIVERS:
         return True
     return (info['Driver'] == 'overlay2' and
-            _backing(info).get('Backing Filesystem') == 'xfs' and
-            _mount_of(info['DockerRootDir'])[2].find('prjquota') >= 0)
+            facts.driver_status(info).get('Backing Filesystem') == 'xfs' and
+            _mount_of(data_path(info))[2].find('prjquota') >= 0)
+
+
+def data_path(info: client.Document) -> str:
+    """Return the directory below which the root disks are.
+
+    :param info: the engine's facts
+    """
+    if CONF.docker.data_path:
+        return str(CONF.docker.data_path)
+    found = facts.root_disks(info)
+    return found if os.path.exists(found) else str(info['DockerRootDir'])
 
 
 def has_init(info: client.Document) -> bool:
@@ -147,7 +160,7 @@ class Resources:
             init=has_init(info),
             runtimes=frozenset(info.get('Runtimes') or ()),
             disk_quota=has_disk_quota(info),
-            block_device=_disk_of(info['DockerRootDir']),
+            block_device=_disk_of(data_path(info)),
             lxcfs=lxcfs.directory(),
             pids_limit=CONF.docker.pids_limit,
             log_size=CONF.docker.console_log_max_size,
@@ -157,7 +170,7 @@ class Resources:
         """Return the resource tracker's view of this node."""
         info = self._engine.info()
         self._host = self._inspect(info)
-        disk = os.statvfs(_accessible(info['DockerRootDir']))
+        disk = os.statvfs(_accessible(data_path(info)))
         arch = fields.Architecture.canonicalize(info['Architecture'])
         return {
             'vcpus': _vcpus(info),

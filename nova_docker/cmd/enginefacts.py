@@ -17,6 +17,7 @@ from typing import Any
 from typing import Final
 
 from nova_docker.cmd import outcome
+from nova_docker.engine import facts
 from nova_docker import resources
 
 #: Fields of the engine's facts, and what is not limited without them.
@@ -50,6 +51,15 @@ def control_groups(info: Mapping[str, Any]) -> outcome.Result:
 def storage(info: dict[str, Any]) -> outcome.Result:
     """Judge the storage driver, and whether it enforces disk sizes."""
     driver = info['Driver']
+    if facts.has_containerd_store(info):
+        return outcome.doubtful(
+            'The engine has the containerd image store, which does not '
+            "enforce the size of a root disk, so a server can fill the host's "
+            'disk. To have it enforced, begin anew with a storage driver of '
+            'the engine itself: "features": {"containerd-snapshotter": false} '
+            'in its daemon.json, on XFS mounted with prjquota or with btrfs '
+            'or zfs. '
+            f"Disk space is counted at {resources.data_path(info)}.")
     if driver in _POOR_DRIVERS:
         return outcome.doubtful(
             f'The storage driver {driver} is slow or is going away: let the '
@@ -58,8 +68,8 @@ def storage(info: dict[str, Any]) -> outcome.Result:
         return outcome.doubtful(
             f'The storage driver {driver} does not enforce the size of a '
             "root disk here, so a server can fill the host's disk: keep "
-            f"{info['DockerRootDir']} on XFS mounted with prjquota, or use "
-            'the driver btrfs or zfs.')
+            f'{resources.data_path(info)} on XFS mounted with prjquota, or '
+            'use the driver btrfs or zfs.')
     return outcome.good(
         f'The storage driver {driver} enforces the size of a root disk.')
 

@@ -31,6 +31,7 @@ import functools
 import threading
 
 from nova_docker.engine import client
+from nova_docker.engine import facts
 from nova_docker import errors
 
 
@@ -39,9 +40,7 @@ def checks_layers(engine: client.Engine) -> bool:
 
     The containerd image store only logs it.
     """
-    status = engine.info().get('DriverStatus') or []
-    return not any(key == 'driver-type' and 'containerd' in value
-                   for key, value in status)
+    return not facts.has_containerd_store(engine.info())
 
 
 class Unproven(Exception):

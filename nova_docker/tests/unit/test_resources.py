@@ -45,6 +45,10 @@ def facts(**more: Any) -> dict[str, Any]:
             'InitBinary': 'docker-init', 'Runtimes': {'runc': {}}, **more}
 
 
+#: What an engine with the containerd image store says of its driver.
+CONTAINERD = [['driver-type', 'io.containerd.snapshotter.v1']]
+
+
 class ResourcesTestCase(base.TestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -87,6 +91,23 @@ class HostTestCase(ResourcesTestCase):
         self.resources.available('node')
         self.assertFalse(self.resources.host().init)
 
+    def test_the_disk_of_the_root_disks(self) -> None:
+        disks = {'/': '/dev/vda', '/var/lib/containerd': '/dev/vdb',
+                 '/elsewhere': '/dev/vdc'}
+        self.patch(resources, '_disk_of', disks.get)
+        self.patch(os.path, 'exists', disks.__contains__)
+        whole = os.statvfs('/')
+        self.patch(os, 'statvfs', lambda path: whole)
+        for path, info, disk in (
+                (None, facts(), '/dev/vda'),
+                (None, facts(DriverStatus=CONTAINERD), '/dev/vdb'),
+                ('/elsewhere', facts(DriverStatus=CONTAINERD), '/dev/vdc'),
+                ('/elsewhere', facts(), '/dev/vdc')):
+            self.flags(group='docker', data_path=path)
+            self.engine.info.return_value = info
+            self.resources.available('node')
+            self.assertEqual(disk, self.resources.host().block_device)
+
     def test_no_answer_is_not_remembered(self) -> None:
         self.engine.info.side_effect = [errors.EngineUnavailable('x'),
                                         facts()]
@@ -108,6 +129,11 @@ class QuotaTestCase(base.TestCase):
                    lambda path: ('/dev/vda', '/', options))
         self.assertIs(expected, resources.has_disk_quota(facts(
             Driver=driver, DriverStatus=[['Backing Filesystem', backing]])))
+
+    @ddt.data('btrfs', 'zfs', 'overlayfs')
+    def test_the_containerd_image_store(self, snapshotter: str) -> None:
+        self.assertFalse(resources.has_disk_quota(facts(
+            Driver=snapshotter, DriverStatus=CONTAINERD)))
 
     def test_an_engine_that_says_nothing_of_it(self) -> None:
         self.assertFalse(resources.has_disk_quota(facts(DriverStatus=None)))
@@ -218,6 +244,19 @@ class InventoryTestCase(ResourcesTestCase):
         self.assertNotIn(orc.VCPU, self.update().inventory)
         self.flags(group='compute', cpu_dedicated_set=None)
         self.assertNotIn(orc.PCPU, self.update().inventory)
+
+    def test_the_disk_of_the_root_disks(self) -> None:
+        sizes = {'/': 10, '/var/lib/containerd': 20, '/elsewhere': 30}
+        self.patch(os.path, 'exists', sizes.__contains__)
+        self.patch(os, 'statvfs', lambda path: os.statvfs_result(
+            (1024, 1024, sizes[path] * 1024 ** 2, 9, 9, 9, 9, 9, 0, 255)))
+        self.engine.info.return_value = facts(DriverStatus=CONTAINERD)
+        self.assertEqual(20, self.update().inventory[orc.DISK_GB]['total'])
+        self.flags(group='docker', data_path='/elsewhere')
+        self.assertEqual(30, self.update().inventory[orc.DISK_GB]['total'])
+        self.flags(group='docker', data_path=None)
+        del sizes['/var/lib/containerd']
+        self.assertEqual(10, self.update().inventory[orc.DISK_GB]['total'])
 
     def test_a_disk_below_1_gib_is_none(self) -> None:
         small = os.statvfs_result(

@@ -92,6 +92,14 @@ class EngineTest(checks.StatusTestCase):
         self.expect(checks.DOUBTFUL, self.altered(Driver='vfs').storage(),
                     'vfs', 'overlay2')
 
+    @ddt.data('overlayfs', 'btrfs', 'zfs')
+    def test_the_containerd_image_store(self, snapshotter: str) -> None:
+        self.flags(group='docker', data_path='/srv/containerd')
+        self.expect(checks.DOUBTFUL, self.altered(
+            Driver=snapshotter, DriverStatus=[
+                ['driver-type', 'io.containerd.snapshotter.v1']]).storage(),
+            'containerd-snapshotter', '/srv/containerd')
+
     def test_init(self) -> None:
         found = self.commands.init()
         self.expect(checks.GOOD if resources.has_init(self.engine.info())
