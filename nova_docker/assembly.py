@@ -233,9 +233,10 @@ class Watch:
                               virtapi.update_compute_provider_status)
         opener = porter.Porter(engine, servers.workloads.starts,
                                storage.volumes)
+        self.orphans = orphans.Orphans(engine, leftovers.Leftovers(),
+                                       servers.destroy)
         self.lifecycle = lifecycle.Lifecycle(
-            engine, servers.query, emit, state,
-            orphans.Orphans(engine, leftovers.Leftovers(), servers.destroy),
-            opener, images.snapshot, heard=state.is_heard,
+            engine, servers.query, emit, state, self.orphans, opener,
+            images.snapshot, heard=state.is_heard,
             started=opener.started)
         self.procfiles = procfiles.ProcFiles(engine, servers.query)

@@ -105,6 +105,7 @@ class DockerDriver(driver.ComputeDriver):
 
     def cleanup_host(self, host: str) -> None:
         self._watch.lifecycle.stop()
+        self._watch.orphans.stop()
         self._consoles.serial.stop()
         self._watch.procfiles.stop()
 

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import threading
 
 from nova.compute import vm_states
 from nova.network import model
@@ -24,11 +25,15 @@ from nova import context as nova_context
 from nova import exception
 from nova import objects
 from nova_docker.engine import client
+from nova_docker import errors
 from nova_docker.instances import destroy
 from nova_docker import names
 from nova_docker.network import leftovers
 
 LOG = logging.getLogger(__name__)
+
+#: Seconds that :meth:`Orphans.stop` waits for a removal to end.
+_PATIENCE = 5
 
 
 class Orphans:
@@ -48,13 +53,42 @@ class Orphans:
         self._engine = engine
         self._links = links
         self._remove = remove
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
 
     def lost(self, reason: str) -> None:
         """Wait until the engine is back."""
 
     def found(self) -> None:
-        """Remove every one; what fails is tried again the next time."""
+        """Begin to remove every one, without waiting for it.
+
+        That may take minutes for each. While it lasts another does not begin;
+        what fails, or comes too late, is for the next time.
+        """
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(
+                target=self._clean, name='docker-orphans', daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Remove no other; can be run again."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
+
+    def _clean(self) -> None:
+        try:
+            self.clean()
+        except errors.EngineError as error:
+            LOG.warning('What failed boots have left is not known: %s', error)
+        except Exception:
+            LOG.exception('What failed boots have left is not known.')
+
+    def clean(self) -> None:
+        """Remove every one, unless stopped."""
         for uuid in self._never_started():
+            if self._stopping.is_set():
+                return
             try:
                 instance = _given_up(uuid)
                 if instance is not None:

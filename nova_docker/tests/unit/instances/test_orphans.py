@@ -12,6 +12,7 @@
 
 """Only what never ran, and what Nova has given up, is removed."""
 
+import threading
 from typing import Any
 from unittest import mock
 import uuid
@@ -73,7 +74,7 @@ class OrphansTestCase(base.TestCase):
 
     def _is_removed(self) -> bool:
         self.remove.reset_mock()
-        self.orphans.found()
+        self.orphans.clean()
         return bool(self.remove.called)
 
     def test_what_its_boot_has_left_is_removed(self) -> None:
@@ -143,3 +144,60 @@ class OrphansTestCase(base.TestCase):
         self.remove.side_effect = errors.EngineUnavailable('gone again')
         self.orphans.lost('no word')
         self.assertTrue(self._is_removed())
+
+    def _many(self, number: int) -> None:
+        """Let that many boots have failed."""
+        uuids = [str(uuid.uuid4()) for _number in range(number)]
+        self.engine.containers.return_value = [
+            _container(each, names.Role.SANDBOX, 'exited') for each in uuids]
+        for self.uuid in uuids:
+            self._know()
+
+    def _hold(self) -> threading.Event:
+        """Let each removal last until an event, which is returned."""
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+        self.remove.side_effect = lambda *_: go_on.wait(base.PATIENCE)
+        return go_on
+
+    def _await_removals(self, number: int) -> None:
+        base.wait_until(lambda: self.remove.call_count >= number,
+                        'the removals have begun')
+
+    def test_nobody_waits_for_a_removal(self) -> None:
+        """Whoever calls it reads the engine's events."""
+        self._many(2)
+        go_on = self._hold()
+        for _time in range(3):
+            self.orphans.found()
+        self._await_removals(1)
+        self.assertEqual(1, self.remove.call_count)
+        go_on.set()
+        self._await_removals(2)
+
+    def test_it_is_done_again_the_next_time(self) -> None:
+        self._many(1)
+        for number in (1, 2):
+            base.wait_until(
+                lambda: not [each for each in threading.enumerate()
+                             if each.name == 'docker-orphans'], 'it has ended')
+            self.orphans.found()
+            self._await_removals(number)
+
+    def test_it_ends_before_the_next_removal(self) -> None:
+        self._many(9)
+        go_on = self._hold()
+        self.orphans.found()
+        self._await_removals(1)
+        self.patch(orphans, '_PATIENCE', 0)
+        self.orphans.stop()
+        go_on.set()
+        self.patch(orphans, '_PATIENCE', base.PATIENCE)
+        self.orphans.stop()
+        self.assertEqual(1, self.remove.call_count)
+
+    def test_an_engine_that_is_away_again_is_no_end(self) -> None:
+        self.engine.containers.side_effect = errors.EngineUnavailable('no')
+        with self.assertLogs(orphans.__name__, 'WARNING'):
+            self.orphans.found()
+            self.orphans.stop()
