@@ -99,7 +99,7 @@ class Serial:
             found = self._terminals.pop(instance.uuid, None)
         if found is not None:
             found.close()
-            found.wait()
+            terminal.wait([found])
 
     def stop(self) -> None:
         """Close every console; can be run again."""
@@ -107,8 +107,7 @@ class Serial:
             every, self._terminals = list(self._terminals.values()), {}
         for each in every:
             each.close()
-        for each in every:
-            each.wait()
+        terminal.wait(every)
 
 
 def _ports(port_range: str) -> range:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import select
@@ -33,7 +34,7 @@ LOG = logging.getLogger(__name__)
 
 #: Viewers at a time; each has a backlog.
 VIEWERS = 32
-#: Seconds that :meth:`Terminal.wait` waits, for an engine that hangs.
+#: Seconds that :func:`wait` waits in all, for an engine that hangs.
 _PATIENCE = 5
 
 
@@ -73,9 +74,9 @@ class Terminal:
         with contextlib.suppress(OSError):
             self._waker.send(b'.')
 
-    def wait(self) -> None:
-        """Wait until nothing is left, unless the engine hangs."""
-        self._thread.join(_PATIENCE)
+    def wait(self, seconds: float) -> None:
+        """Wait until nothing is left, or for so long."""
+        self._thread.join(seconds)
 
     def _new_line(self) -> line.Line:
         return line.Line(self._engine, names.workload(self._uuid))
@@ -166,6 +167,13 @@ class Terminal:
         elif self._line.fileno is not None:
             self._line.close()
             self._line = self._new_line()
+
+
+def wait(terminals: Iterable[Terminal]) -> None:
+    """Wait until nothing is left of any, unless the engine hangs."""
+    ends = time.monotonic() + _PATIENCE
+    for each in terminals:
+        each.wait(max(0, ends - time.monotonic()))
 
 
 def _events(read: bool, write: bool) -> int:

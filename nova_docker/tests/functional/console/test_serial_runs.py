@@ -24,6 +24,7 @@ from nova.network import model
 from nova import exception
 from nova import objects
 from nova_docker.console import serial
+from nova_docker.console import terminal
 from nova_docker.engine import client
 from nova_docker import errors
 from nova_docker import names
@@ -178,6 +179,25 @@ class EndTestCase(people.SerialTestCase):
             person.loses()
         for instance in instances:
             self.assertEqual([], self.threads(instance))
+
+    def test_stop_waits_but_once_for_an_engine_that_hangs(self) -> None:
+        wire = self.useFixture(proxy.Proxy(self.url))
+        consoles = serial.Serial(
+            client.Engine(wire.url, timeout=tests.PATIENCE), people.HOST,
+            people.PORTS)
+        instances = [self.answering() for _number in range(4)]
+        ports = [consoles.open(each).port for each in instances]
+        wire.hang()
+        for port in ports:
+            self.addCleanup(people.Person(port).leaves)
+        tests.wait_until(
+            lambda: all(each._viewers
+                        for each in consoles._terminals.values()),
+            'each attaches to its workload')
+        self.useFixture(fixtures.MockPatchObject(terminal, '_PATIENCE', 2))
+        began = time.monotonic()
+        consoles.stop()
+        self.assertLess(time.monotonic() - began, 4)
 
     def test_one_that_does_not_run(self) -> None:
         instance = self.make_instance()
