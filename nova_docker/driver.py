@@ -229,12 +229,19 @@ class DockerDriver(driver.ComputeDriver):
 
     # Power
 
+    def _connect(self, context: nova_context.RequestContext,
+                 instance: objects.Instance,
+                 block_device_info: dict[str, Any] | None = None) -> None:
+        """Connect the volumes of a server that has a container to start."""
+        self._servers.power.found(instance)
+        self._storage.volumes.ensure(context, instance, block_device_info)
+
     def power_on(self, context: nova_context.RequestContext,
                  instance: objects.Instance, network_info: model.NetworkInfo,
                  block_device_info: dict[str, Any] | None = None,
                  accel_info: Any = None, share_info: Any = None) -> None:
         devices.share(instance, share_info or ())
-        self._storage.volumes.ensure(context, instance, block_device_info)
+        self._connect(context, instance, block_device_info)
         self._servers.power.on(instance, _ports(network_info))
 
     def power_off(self, instance: objects.Instance, timeout: int = 0,
@@ -248,7 +255,7 @@ class DockerDriver(driver.ComputeDriver):
                bad_volumes_callback: Any = None, accel_info: Any = None,
                share_info: Any = None) -> None:
         volumes = self._storage.volumes
-        volumes.ensure(context, instance, block_device_info)
+        self._connect(context, instance, block_device_info)
         self._servers.power.reboot(
             instance, _ports(network_info), reboot_type == 'HARD',
             lambda: volumes.discard_others(instance, block_device_info))
@@ -273,7 +280,7 @@ class DockerDriver(driver.ComputeDriver):
                instance: objects.Instance, network_info: model.NetworkInfo,
                block_device_info: dict[str, Any] | None = None,
                share_info: Any = None) -> None:
-        self._storage.volumes.ensure(context, instance, block_device_info)
+        self._connect(context, instance, block_device_info)
         self._servers.suspension.resume(instance, _ports(network_info))
 
     def resume_state_on_host_boot(
@@ -281,15 +288,14 @@ class DockerDriver(driver.ComputeDriver):
             instance: objects.Instance, network_info: model.NetworkInfo,
             share_info: Any,
             block_device_info: dict[str, Any] | None = None) -> None:
-        self._storage.volumes.ensure(context, instance, block_device_info)
+        self._connect(context, instance, block_device_info)
         self._servers.power.restore(instance, _ports(network_info))
 
     def soft_delete(self, instance: objects.Instance) -> None:
         self._servers.power.off(instance)
 
     def restore(self, instance: objects.Instance) -> None:
-        self._storage.volumes.ensure(nova_context.get_admin_context(),
-                                     instance)
+        self._connect(nova_context.get_admin_context(), instance)
         self._servers.power.restore(instance,
                                     connection.known_ports(instance))
 

@@ -74,10 +74,10 @@ class Power:
 
         A failure leaves the workload as it was: it can be tried again.
 
-        :raises InstancePowerOnFailure: with the engine's reason, or because
-            there is no workload
+        :raises InstancePowerOnFailure: with the engine's reason
+        :raises NoContainer: there is no workload
         """
-        self._found(instance)
+        self.found(instance)
         # What it remembers is not so any more once its disk is written to.
         self._forget(instance)
         with self.prepared(instance, network_info):
@@ -97,10 +97,10 @@ class Power:
         Can be run again. If it does not run after a failure, inside as well,
         its ports carry no more than before.
 
-        :raises InstancePowerOnFailure: there is no workload, or it lacks a
-            volume
+        :raises InstancePowerOnFailure: it lacks a volume
+        :raises NoContainer: there is no workload
         """
-        container = self._found(instance)
+        container = self.found(instance)
         try:
             self._network.ensure(instance, network_info)
             self._workloads.follow_sandbox(instance)
@@ -122,19 +122,15 @@ class Power:
             LOG.warning('Its ports may carry, though it could not be '
                         'started: %s', error, instance=instance)
 
-    def _found(self, instance: objects.Instance) -> client.Document:
+    def found(self, instance: objects.Instance) -> client.Document:
         """Return the workload as it is.
 
-        Nova tells its user nothing of an instance that is not found, so one
-        that somebody has removed is a failure of what needs it.
+        :raises NoContainer: somebody has removed it
         """
         try:
             return self._engine.container(names.workload(instance.uuid))
         except errors.EngineNotFound as error:
-            raise exception.InstancePowerOnFailure(
-                reason='its container is not in the engine any more, nor is '
-                       'what was on its root disk, unless that is a volume. '
-                       'Rebuild the server to make another.') from error
+            raise errors.NoContainer() from error
 
     def off(self, instance: objects.Instance, timeout: int = 0) -> None:
         """Stop the workload; one that is stopped, or gone, stays as it is.
@@ -213,7 +209,7 @@ class Power:
         self.off(instance, 0 if hard else self.patience(instance))
         meanwhile()
         if hard:
-            self._found(instance)
+            self.found(instance)
             self._workloads.mend_limits(instance)
         self.on(instance, network_info)
 
@@ -225,14 +221,20 @@ class Power:
             default=CONF.shutdown_timeout))
 
     def pause(self, instance: objects.Instance) -> None:
-        """Freeze the workload's processes; frozen ones stay so."""
-        if self._state(instance) != power_state.PAUSED:
+        """Freeze the workload's processes; frozen ones stay so.
+
+        :raises NoContainer: there is no workload
+        """
+        if query.state_of(self.found(instance)) != power_state.PAUSED:
             self._engine.pause(names.workload(instance.uuid))
         self._network.silence(connection.known_ports(instance))
 
     def unpause(self, instance: objects.Instance) -> None:
-        """Thaw the workload's processes; running ones stay so."""
-        state = self._state(instance)
+        """Thaw the workload's processes; running ones stay so.
+
+        :raises NoContainer: there is no workload
+        """
+        state = query.state_of(self.found(instance))
         if state in _RUNNING:
             # Somebody else may have thawed them, and knows of no port.
             self._network.end_silence(connection.known_ports(instance))
@@ -270,18 +272,18 @@ class Power:
         is the host's kernel.core_pattern. The runtimes of Java and Go print
         what each thread does, as their users expect.
 
+        :raises NoContainer: there is no workload
         :raises InstanceNotRunning: it has no process
         :raises InstanceInvalidState: it is a shell, which ignores that
         """
-        name = names.workload(instance.uuid)
-        container = self._engine.container(name)
+        container = self.found(instance)
         if query.state_of(container) != power_state.RUNNING:
             raise exception.InstanceNotRunning(instance_id=instance.uuid)
         if self._is_shell(container):
             raise exception.InstanceInvalidState(
                 f'Server {instance.uuid} runs an interactive shell, which '
                 'ignores the signal that makes other programs dump core.')
-        self._engine.signal(name, 'SIGQUIT')
+        self._engine.signal(container['Id'], 'SIGQUIT')
 
     def _state(self, instance: objects.Instance) -> int:
         return query.actual_state(

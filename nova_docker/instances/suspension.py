@@ -121,8 +121,10 @@ class Suspension:
         and what was below a shared one is then unmounted on the host too.
 
         :raises InstanceFaultRollback: it can't be written, and runs on
+        :raises NoContainer: there is no workload
         """
         if self.writes and not self._points.has_any(instance.uuid):
+            self._power.found(instance)
             self._write(names.workload(instance.uuid))
             self._network.silence(connection.known_ports(instance))
         else:

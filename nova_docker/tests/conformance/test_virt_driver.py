@@ -19,16 +19,21 @@ import logging
 import textwrap
 from typing import Any
 from typing import ClassVar
+from unittest import mock
 
+from nova.compute import task_states
+from nova import exception
 from nova import objects
 from nova import test
 from nova.tests.unit import utils
 from nova.tests.unit.virt import test_virt_drivers
+from oslo_utils import uuidutils
 from testtools import content
 from testtools import content_type
 
 from nova.virt import driver as virt_driver
 from nova_docker import driver
+from nova_docker import errors
 from nova_docker.tests.conformance import fixtures
 from nova_docker.tests.conformance import left_out
 
@@ -110,6 +115,27 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
             objects.ShareMappingList())
         return instance, network_info
 
+    def test_snapshot_not_running(self) -> None:
+        """Nova's test, too, has a server without a container.
+
+        It takes what that test wants for a server that is deleted, and
+        leaves any other in its task.
+        """
+        instance = utils.get_test_instance(obj=True)
+        self._assert_no_snapshot(errors.NoContainer, instance)
+        other = objects.Instance.get_by_uuid(self.ctxt, instance.uuid)
+        other.task_state = task_states.DELETING
+        other.save()
+        self._assert_no_snapshot(exception.InstanceNotRunning, instance)
+        other.destroy()
+        self._assert_no_snapshot(exception.InstanceNotRunning, instance)
+
+    def _assert_no_snapshot(self, error: type[Exception],
+                            instance: objects.Instance) -> None:
+        self.assertRaises(
+            error, self.connection.snapshot, self.ctxt, instance,
+            uuidutils.generate_uuid(), mock.create_autospec(_report))
+
     def test_attach_detach_volume(self) -> None:
         """As Nova's test, but with a volume that can be connected."""
         instance, _network_info = self._get_running_instance()
@@ -186,6 +212,10 @@ class DockerDriverTestCase(test_virt_drivers._VirtDriverTestCase,
         for name in _KNOWN:
             self.assertIs(getattr(virt_driver.ComputeDriver, name),
                           getattr(driver.DockerDriver, name), name)
+
+
+def _report(task_state: str, expected_state: str = '') -> None:
+    """As nova-compute has the task of a snapshot reported."""
 
 
 def _only_raises(method: Callable[..., Any]) -> bool:

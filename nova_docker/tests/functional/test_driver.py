@@ -147,13 +147,34 @@ class DriverTestCase(base.EngineTestCase):
 
     def test_what_is_not_there(self) -> None:
         docker, nobody = self.start(), self.make_instance()
-        for call in (docker.get_info, docker.pause, docker.unpause,
-                     docker.get_instance_diagnostics):
+        for call in (docker.get_info, docker.get_instance_diagnostics):
             error = self.assertRaises(exception.InstanceNotFound, call, nobody)
             self.assertIn(nobody.uuid, str(error))
         docker.power_off(nobody)
         docker.soft_delete(nobody)
         docker.destroy(self.context, nobody, model.NetworkInfo())
+
+    def test_a_container_that_somebody_removed(self) -> None:
+        """Nova tells nobody of a server that is not found."""
+        docker, none = self.start(), model.NetworkInfo()
+        lost, user = self.make_instance(), self.context
+        ensured = self.useFixture(fixtures.MockPatchObject(
+            docker._storage.volumes, 'ensure', autospec=True)).mock
+        for call in (
+                lambda: docker.power_on(user, lost, none),
+                lambda: docker.reboot(user, lost, none, 'SOFT'),
+                lambda: docker.reboot(user, lost, none, 'HARD'),
+                lambda: docker.pause(lost),
+                lambda: docker.unpause(lost),
+                lambda: docker.suspend(user, lost),
+                lambda: docker.resume(user, lost, none),
+                lambda: docker.resume_state_on_host_boot(
+                    user, lost, none, None),
+                lambda: docker.restore(lost),
+                lambda: docker.trigger_crash_dump(lost)):
+            error = self.assertRaises(errors.NoContainer, call)
+            self.assertIn('Rebuild the server', error.format_message())
+        ensured.assert_not_called()
 
     def unsure(self, docker: driver.DockerDriver) -> objects.Instance:
         """Return a server of which the engine can't say if it runs."""

@@ -200,7 +200,7 @@ class OnTestCase(PowerTestCase):
 
     def test_without_a_workload(self) -> None:
         """Nova records no fault of an instance that is not found."""
-        error = self.assertRaises(exception.InstancePowerOnFailure, self.on,
+        error = self.assertRaises(errors.NoContainer, self.on,
                                   self.make_instance())
         self.assertIn('Rebuild the server', error.format_message())
 
@@ -236,7 +236,7 @@ class RebootTestCase(PowerTestCase):
         self.assertNotIn('bye', self.wait_for_log(instance, 'ready\nready'))
 
     def test_without_a_workload(self) -> None:
-        self.assertRaises(exception.InstancePowerOnFailure, self.power.reboot,
+        self.assertRaises(errors.NoContainer, self.power.reboot,
                           self.make_instance(), model.NetworkInfo(), True)
 
     def test_of_one_that_had_ended(self) -> None:

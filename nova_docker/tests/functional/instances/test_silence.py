@@ -108,6 +108,9 @@ class QuietenTestCase(base.EngineTestCase):
         self.wait_for_end(instance)
         self.assert_silenced(instance, True)
 
+    def test_gone(self) -> None:
+        self.assert_silenced(self.make_instance(), False)
+
     def assert_silenced(self, instance: objects.Instance,
                         silent: bool) -> None:
         port = model.VIF(id='port')

@@ -27,6 +27,7 @@ from nova.network import model
 from nova import exception
 from nova import objects
 from nova.virt import event
+from nova_docker import errors
 from nova_docker.instances import lifecycle
 from nova_docker.instances import query
 from nova_docker.instances import suspension
@@ -108,6 +109,13 @@ class FreezeTestCase(SuspensionTestCase):
         self.engine.stop(names.workload(instance.uuid), 0)
         self.suspension.resume(instance, model.NetworkInfo())
         self.assertEqual(power_state.RUNNING, self.power_state(instance))
+
+    def test_without_a_workload(self) -> None:
+        nobody = self.make_instance()
+        for writes in (False, True):
+            self.suspension.writes = writes
+            self.assertRaises(errors.NoContainer, self.suspension.suspend,
+                              nobody)
 
     def test_one_that_does_not_start_leaves_no_port(self) -> None:
         instance = self.run_workload(self.make_image())
