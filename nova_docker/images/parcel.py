@@ -57,11 +57,15 @@ class Post:
              fill: Callable[[str], str]) -> Parcel:
         """Make an image for what an instance has; none if that fails.
 
+        What an earlier try has left, whose nova-compute was killed, goes.
+
         :param what: for the image's name
         :param fill: uploads it to the image of an id; returns its digest
         """
+        name = f'nova-docker migration of {instance.uuid}: {what}'
+        self._discard_left(context, instance, name)
         image_id = str(self._image_api.create(context, {
-            'name': f'nova-docker migration of {instance.uuid}: {what}',
+            'name': name,
             'visibility': 'private',
         })['id'])
         try:
@@ -69,6 +73,28 @@ class Post:
         except Exception:
             self.discard(context, instance, image_id)
             raise
+
+    def _discard_left(self, context: Any, instance: objects.Instance,
+                      name: str) -> None:
+        """Remove the private images of the caller's project with a name.
+
+        Anybody can give that name, but nobody an image to another project.
+        Whoever may name one of this project's may as well delete it.
+        """
+        if not context.project_id:
+            return
+        own = {'name': name, 'owner': context.project_id}
+        try:
+            found = self._image_api.get_all(
+                context, filters={**own, 'visibility': 'private'})
+        except Exception as error:
+            LOG.warning('Whether Glance has "%s" already is not known: %s',
+                        name, error, instance=instance)
+            return
+        for image in found:
+            # What is deleted depends on no filter of somebody else's.
+            if own.items() <= image.items() and not image.get('is_public'):
+                self.discard(context, instance, image['id'])
 
     def discard(self, context: Any, instance: objects.Instance,
                 image_id: str) -> None:
