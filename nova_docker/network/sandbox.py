@@ -126,7 +126,10 @@ class Sandbox:
         """
         workload = self._process(names.workload(uuid))
         box = self._process(names.sandbox(uuid))
-        return bool(workload) and not (box and _share_network(workload, box))
+        # The one that a runtime with virtual machines names is on the host.
+        homes = [each for each in (box, os.getpid()) if each]
+        return bool(workload) and not any(
+            _share_network(workload, home) for home in homes)
 
     def _process(self, name: str) -> int:
         """Return a container's main process, 0 if it has none."""
