@@ -151,13 +151,21 @@ function configure_nova_docker_images {
     fi
 }
 
-# DevStack tells the bridges that it makes of which datapath they are. The one
-# of servers is OVN's own. It outlives unstack.sh, and where nothing is said
-# OVN leaves it the datapath that it had.
+# The bridge of servers is OVN's own, and where nothing is said OVN leaves it
+# the datapath that it had. Nothing passes between two datapaths, so it is that
+# of the public bridge, which outlives unstack.sh, or else what is asked for.
 function choose_ovn_datapath {
+    local kind
     if is_service_enabled ovn-controller; then
+        kind=$(sudo ovs-vsctl --if-exists get bridge "$PUBLIC_BRIDGE" \
+            datapath_type | tr -d '"')
+        kind=${kind:-$OVS_DATAPATH_TYPE}
+        if [[ "$kind" != "$OVS_DATAPATH_TYPE" ]]; then
+            echo_summary "$PUBLIC_BRIDGE has kept its datapath, $kind, and" \
+                "the bridge of servers with it"
+        fi
         sudo ovs-vsctl set open_vswitch . \
-            external-ids:ovn-bridge-datapath-type="$OVS_DATAPATH_TYPE"
+            external-ids:ovn-bridge-datapath-type="$kind"
     fi
 }
 

@@ -96,11 +96,20 @@ class DevStackTestCase(base.BaseTestCase):
 
     def test_ovn_is_told_of_any_datapath(self) -> None:
         # Of the kernel's as well: br-int may be of another since last time.
-        for kind in ('system', 'netdev'):
+        # And of the public bridge's, which DevStack leaves what it was.
+        for bridge, wanted, told in (
+                ('', 'system', 'system'), ('', 'netdev', 'netdev'),
+                ('""', 'system', 'system'), ('netdev', 'netdev', 'netdev'),
+                ('netdev', 'system', 'netdev')):
+            done = self._call(
+                'choose_ovn_datapath', OVS_DATAPATH_TYPE=wanted,
+                PUBLIC_BRIDGE='br-ex', echo_summary='echo "summary $*"',
+                sudo=f"if [[ $2 == --if-exists ]]; then echo '{bridge}'; "
+                     'else echo "$*"; fi')
             self.assertEqual(
-                ['ovs-vsctl set open_vswitch . '
-                 f'external-ids:ovn-bridge-datapath-type={kind}'],
-                self._call('choose_ovn_datapath', OVS_DATAPATH_TYPE=kind))
+                'ovs-vsctl set open_vswitch . '
+                f'external-ids:ovn-bridge-datapath-type={told}', done[-1])
+            self.assertEqual(1 if told == wanted else 2, len(done))
 
     def test_it_waits_for_who_writes_novas_configuration(self) -> None:
         done = self._call(
