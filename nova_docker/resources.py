@@ -64,13 +64,13 @@ def has_disk_quota(info: client.Document) -> bool:
 
 
 def data_path(info: client.Document) -> str:
-    """Return the directory below which the root disks are.
+    """Return the directory below which the root disks are, and no link.
 
     :param info: the engine's facts
     """
     if CONF.docker.data_path:
-        return str(CONF.docker.data_path)
-    found = facts.root_disks(info)
+        return os.path.realpath(CONF.docker.data_path)
+    found = os.path.realpath(facts.root_disks(info))
     return found if os.path.exists(found) else str(info['DockerRootDir'])
 
 

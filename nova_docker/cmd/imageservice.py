@@ -31,6 +31,7 @@ from openstack import exceptions
 from oslo_log import log as logging
 import tenacity
 
+from nova_docker.images import filters
 from nova_docker.images import limits
 
 LOG = logging.getLogger(__name__)
@@ -69,8 +70,8 @@ class ImageService:
         # The path of no image, as '.' is one, leads to a list of them.
         if answer.ok and 'id' in (image := answer.json()):
             return dict(image)
-        found = (list(self._images(name=_literal(name)))
-                 or list(self._images(name=_literal(findable(name)))))
+        found = (list(self._images(name=filters.literal(name)))
+                 or list(self._images(name=filters.literal(findable(name)))))
         if len(found) != 1:
             raise limits.Unacceptable(
                 f'Glance has {len(found)} images of that name: give an id'
@@ -85,7 +86,7 @@ class ImageService:
         mine = {'owner': self._project} if self._project else {}
         return [image for hidden in ('false', 'true')
                 for image in self._images(
-                    name=_literal(name), os_hidden=hidden, **mine)
+                    name=filters.literal(name), os_hidden=hidden, **mine)
                 if image['status'] == 'active' and _is_whole(image)]
 
     def send(self, attributes: Mapping[str, Any],
@@ -197,12 +198,6 @@ def findable(name: str) -> str:
 def _checked(answer: Any) -> Any:
     exceptions.raise_from_response(answer)
     return answer
-
-
-def _literal(name: str) -> str:
-    """Return a filter for a name, whose colon would make it an operator."""
-    escaped = name.replace('\\', '\\\\').replace('"', '\\"')
-    return f'in:"{escaped}"'
 
 
 def _pointer(key: str) -> str:

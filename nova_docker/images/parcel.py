@@ -28,6 +28,7 @@ from oslo_log import log as logging
 
 from nova import exception
 from nova import objects
+from nova_docker.images import filters
 
 LOG = logging.getLogger(__name__)
 
@@ -86,7 +87,9 @@ class Post:
         own = {'name': name, 'owner': context.project_id}
         try:
             found = self._image_api.get_all(
-                context, filters={**own, 'visibility': 'private'})
+                context, filters={'name': filters.literal(name),
+                                  'owner': context.project_id,
+                                  'visibility': 'private'})
         except Exception as error:
             LOG.warning('Whether Glance has "%s" already is not known: %s',
                         name, error, instance=instance)

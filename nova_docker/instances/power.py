@@ -108,6 +108,9 @@ class Power:
             self._workloads.check_volumes(instance, container)
             lxcfs.prepare()
             yield
+        except errors.EngineUnavailable:
+            # It may begin to run after all, and nobody would plug them then.
+            raise
         except Exception:
             self._silence_again(instance, network_info)
             raise
@@ -125,10 +128,17 @@ class Power:
     def found(self, instance: objects.Instance) -> client.Document:
         """Return the workload as it is.
 
+        One that was set aside, and that nothing stands in for, as the engine
+        went away then, is taken back.
+
         :raises NoContainer: somebody has removed it
         """
+        name = names.workload(instance.uuid)
         try:
-            return self._engine.container(names.workload(instance.uuid))
+            with contextlib.suppress(errors.EngineNotFound):
+                return self._engine.container(name)
+            self._workloads.reclaim(instance.uuid)
+            return self._engine.container(name)
         except errors.EngineNotFound as error:
             raise errors.NoContainer() from error
 

@@ -254,6 +254,13 @@ class Workload:
                                 names.workload(instance.uuid))
             self._drives.discard(instance.uuid)
 
+    def reclaim(self, uuid: str) -> None:
+        """Give what is set aside its name back: nothing stands in for it.
+
+        :raises EngineNotFound: nothing is set aside
+        """
+        self._engine.rename(names.aside(uuid), names.workload(uuid))
+
     def is_aside(self, instance: objects.Instance) -> bool:
         """Whether a workload is set aside."""
         return self._exists(names.aside(instance.uuid))
@@ -344,7 +351,7 @@ class Workload:
             if name == names.successor(instance_uuid):
                 self._engine.remove(name)
             elif name == names.aside(instance_uuid) and main not in present:
-                self._engine.rename(name, main)
+                self.reclaim(instance_uuid)
 
     def with_stand_in(self) -> list[str]:
         """Return the uuids of the instances whose workload is set aside."""

@@ -156,10 +156,10 @@ def _share_network(process: int, other: int) -> bool:
     It takes privileges to look at a namespace of another user's process, but
     none at the files that each namespace has in /proc, see proc_pid_net(5).
 
-    :returns: also true where one of them has ended meanwhile
+    :returns: also true where that is not told, as one of them has ended
     """
     try:
         return os.path.samefile(f'/proc/{process}/net/dev',
                                 f'/proc/{other}/net/dev')
-    except FileNotFoundError:
+    except OSError:
         return True

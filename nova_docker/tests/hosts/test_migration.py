@@ -82,7 +82,14 @@ class RootDiskTestCase(MigrationTestCase):
             'cat /config-drive/openstack/latest/meta_data.json'))
         self.assert_network_works(guest)
 
+    def leave_image(self) -> None:
+        """Have what a migration leaves whose nova-compute was killed."""
+        name = f'nova-docker migration of {self.server.id}: root disk'
+        clouds.connection('admin').image.post(
+            '/images', json={'name': name, 'visibility': 'private'})
+
     def test_confirmed(self) -> None:
+        self.leave_image()
         there = places.migrate(self.server)
         self.assertEqual(there, places.of(self.server))
         self.assert_whole()

@@ -21,6 +21,7 @@ from typing import Any
 from unittest import mock
 
 import ddt
+import fixtures
 from nova.compute import provider_tree as tree
 from nova.virt import driver as nova_driver
 import os_resource_classes as orc
@@ -107,6 +108,14 @@ class HostTestCase(ResourcesTestCase):
             self.engine.info.return_value = info
             self.resources.available('node')
             self.assertEqual(disk, self.resources.host().block_device)
+
+    def test_the_directory_of_the_root_disks_is_no_link(self) -> None:
+        """The table of mounts has none."""
+        home = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        link = home / 'link'
+        link.symlink_to('/proc')
+        self.flags(group='docker', data_path=str(link))
+        self.assertEqual('/proc', resources.data_path(facts()))
 
     def test_no_answer_is_not_remembered(self) -> None:
         self.engine.info.side_effect = [errors.EngineUnavailable('x'),

@@ -198,6 +198,17 @@ class OnTestCase(PowerTestCase):
         self.assertEqual(power_state.SHUTDOWN, self.power_state(instance))
         self.assertRaises(exception.InstancePowerOnFailure, self.on, instance)
 
+    def test_what_was_set_aside_and_forgotten(self) -> None:
+        """As by an engine that went away before another took its place."""
+        instance = self.run_workload(self.make_image())
+        self.power.off(instance, 0)
+        before = self.engine.container(names.workload(instance.uuid))['Id']
+        self.engine.rename(before, names.aside(instance.uuid))
+        self.on(instance)
+        self.assertEqual(power_state.RUNNING, self.power_state(instance))
+        self.assertEqual(before, self.engine.container(
+            names.workload(instance.uuid))['Id'])
+
     def test_without_a_workload(self) -> None:
         """Nova records no fault of an instance that is not found."""
         error = self.assertRaises(errors.NoContainer, self.on,

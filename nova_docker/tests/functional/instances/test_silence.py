@@ -23,6 +23,7 @@ from nova.network import model
 
 from nova import exception
 from nova import objects
+from nova_docker import errors
 from nova_docker import lxcfs
 from nova_docker import names
 from nova_docker.tests import base as tests
@@ -62,6 +63,16 @@ class FailedStartTestCase(base.EngineTestCase):
             side_effect=exception.InstancePowerOnFailure(reason='no')))
         self.assertRaises(exception.InstancePowerOnFailure, self.on, instance)
         self.assert_silenced()
+
+    def test_an_engine_that_may_start_it_yet_leaves_its_ports(self) -> None:
+        instance = self.make_instance()
+        self.create(instance, self.make_image())
+        self.useFixture(fixtures.MockPatchObject(
+            lxcfs, 'prepare', autospec=True,
+            side_effect=errors.EngineUnavailable('late')))
+        self.assertRaises(errors.EngineUnavailable, self.on, instance)
+        self.wires.plug.assert_called_once_with(instance, self.port)
+        self.wires.silence.assert_not_called()
 
     def test_what_fails_of_one_that_runs_leaves_its_ports(self) -> None:
         instance = self.run_workload(self.make_image())

@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 import fixtures
+from glance.common import utils as glance_utils
 from nova import context
 from nova import exception
 from nova.image import glance
@@ -53,9 +54,11 @@ class PostTest(base.TestCase):
     def test_it_goes(self) -> None:
         self.glance.get_all.return_value = [self.left()]
         self.send()
-        self.assertEqual({'name': self.name, 'owner': PROJECT,
-                          'visibility': 'private'},
-                         self.glance.get_all.call_args.kwargs['filters'])
+        asked = self.glance.get_all.call_args.kwargs['filters']
+        # Else it would be what stands before the colon.
+        self.assertEqual(('in', f'"{self.name}"'),
+                         glance_utils.split_filter_op(asked.pop('name')))
+        self.assertEqual({'owner': PROJECT, 'visibility': 'private'}, asked)
         self.glance.delete.assert_called_once_with(self.context, 'left')
         self.assertEqual(self.name, self.glance.create.call_args.args[1][
             'name'])
