@@ -72,7 +72,7 @@ def configuration() -> outcome.Result:
 def access() -> outcome.Result:
     """See that this user may open the engine's socket."""
     url = CONF.docker.url
-    trouble = enginesocket.trouble(url, '[docker] url', 'log in again and '
+    trouble = enginesocket.trouble(url, '[docker] url',
                                    'restart nova-compute')
     if trouble:
         return outcome.bad(trouble)
